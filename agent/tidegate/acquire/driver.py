@@ -1,0 +1,96 @@
+"""The driver contract, version 1. A driver reads frames off one bus; all that is not reading is the poller's.
+
+    class MyDriver:                                life of a bus, led by the poller
+        contract = DRIVER_CONTRACT
+        name = "my"                                 __init__ ──▶ open ──▶ read … read ──▶ close
+        check(devices) -> problems                               ▲            │ NotConnected
+        bus(device) -> key                                       └─ back-off ─┘
+        describe(device) -> a line a tag
+        __init__(devices, clock)
+
+Constructing checks and never connects. `open`, `read` and `close` raise the errors of tidegate.errors, never retry,
+never log and go on, never catch cancellation.
+"""
+
+from asyncio import Future
+from collections.abc import Sequence
+from typing import ClassVar, Protocol, runtime_checkable
+
+from tidegate.clock import Clock
+from tidegate.errors import Problem
+from tidegate.model.device import Device, Group
+from tidegate.model.frame import Frame
+
+DRIVER_CONTRACT = 1
+ENTRY_POINTS = "tidegate.drivers"
+
+
+class Sink(Protocol):
+    """Where frames go."""
+
+    async def put(self, frame: Frame) -> "Future[int]":
+        """Wait for room, hand the frame over, and return a future of its sequence number, done when committed.
+
+        The future raises Shed when the frame was dropped instead. Whoever needs no commit may forget the future.
+        """
+        ...
+
+
+@runtime_checkable
+class Driver(Protocol):
+    """One bus: a TCP address, a serial line, a server; with the devices that share it."""
+
+    contract: ClassVar[int]
+    name: ClassVar[str]
+
+    def __init__(self, devices: Sequence[Device], clock: Clock) -> None:
+        """For the devices of one bus. Raises ConfigError; opens nothing."""
+
+    @classmethod
+    def check(cls, devices: Sequence[Device]) -> list[Problem]:
+        """Everything that is wrong with these devices' addresses, units, options and tags, each with its remedy.
+
+        `Problem.file` is left "" where the caller knows it; `row` and `column` are the tag table's, or the device
+        list's (`Problem.key` then starts with the device's name).
+        """
+        ...
+
+    @classmethod
+    def bus(cls, device: Device) -> str:
+        """Which bus a device is on: devices of equal keys share one driver object and its schedule."""
+        ...
+
+    @classmethod
+    def describe(cls, device: Device) -> list[str]:
+        """For each tag in the table's order what goes over the wire, for people: `holding 0x0000, 2 registers`."""
+        ...
+
+    @property
+    def connections(self) -> int:
+        """How many reads of this bus may run at the same time; at least 1."""
+        ...
+
+    async def open(self) -> None:
+        """Connect. Raises NotConnected."""
+
+    async def read(self, group: Group) -> Frame:
+        """One frame with one reading of every tag of the group, in ascending order of tags, raw and unscaled.
+
+        Values are slots of the tag's `raw` type. A tag that could not be read has a Bad status and a zero slot, so
+        that one bad register does not silence the rest. `gateway_us`, `mono_us`, `boot` and `clock` are those of the
+        moment when the last byte was in. Raises NoAnswer, InvalidReply, Refused for the device as a whole, and
+        NotConnected for the bus.
+        """
+        ...
+
+    async def subscribe(self, groups: Sequence[Group], sink: Sink) -> None:
+        """Deliver frames to the sink until cancelled; only drivers whose machines speak up by themselves.
+
+        Raises NotImplementedError where the driver only polls.
+        """
+
+    async def write(self, device: str, tag: int, value: object) -> None:
+        """Write one tag. Raises NotImplementedError where the driver can't write."""
+
+    async def close(self) -> None:
+        """Let go of the bus; safe to call in any state, more than once."""

@@ -1,0 +1,40 @@
+"""Device and Group: what is polled, how often, and through which driver."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tidegate.model.tag import TagTable
+
+INTERVAL_S_MIN = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Tags of one device that are read together. `tags` are ascending indexes into the device's table."""
+
+    device: str
+    name: str
+    interval_s: float
+    deadline_s: float
+    tags: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A configured device.
+
+    `address` and `unit` are in the driver's own words (`tcp://10.0.0.7:502`, 3); `options` are the driver's settings
+    for it, text by name, as the configuration has them.
+    """
+
+    name: str
+    driver: str
+    address: str
+    unit: int | None
+    table: TagTable
+    groups: tuple[Group, ...]
+    options: Mapping[str, str]
+    area: str = ""
+    identifier: str = ""
+    label: str = "internal"
+    row: int | None = None
