@@ -1,0 +1,61 @@
+"""`tidegate`: finds the command's file when it is asked for, so that `--help` loads none of them."""
+
+import importlib
+import sys
+
+import click
+
+from tidegate.errors import ConfigError, TidegateError
+
+EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h
+EXIT_FAILED = 1
+
+# One file a command in this folder: its name, and what it is for in one line.
+COMMANDS = {
+    "check": "Check a configuration and print every problem at once.",
+    "run": "Run the gateway.",
+    "status": "Ask the running gateway how it is.",
+    "tail": "Follow a gateway at its broker and prove what was received.",
+    "buffer": "Look into the buffer on disk.",
+}
+
+
+class LazyGroup(click.Group):
+    """Imports a command's module when that command is run; lists them all without."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands in the order a person meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported now."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"tidegate.cli.{cmd_name}")
+        command = module.command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Names and one-liners, without importing anything."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="tidegate")
+def group() -> None:
+    """Tidegate: an edge gateway whose subscribers can prove what they received."""
+
+
+def main() -> None:
+    """The console script: errors of ours become one clear message and an exit code, not a traceback."""
+    try:
+        group()
+    except ConfigError as error:
+        for problem in error.problems:
+            click.echo(str(problem), err=True)
+        sys.exit(EXIT_CONFIG)
+    except TidegateError as error:
+        click.echo(f"tidegate: {error}", err=True)
+        sys.exit(EXIT_FAILED)
