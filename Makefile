@@ -1,0 +1,67 @@
+# Tidegate's commands. `make help` lists them.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+N      ?= 100
+TWINS  := $(shell find agent drivers -name '*.pyx')
+
+export PYTHON
+# Debian keeps servers out of an ordinary user's PATH.
+export PATH := $(PATH):/usr/sbin:/sbin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check build wheel campaign-kill campaign-outage bench golden clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 20
+
+demo: $(VENV)/built ## a simulated plant, a broker, the gateway and a proving subscriber; OUTAGE=20 SECONDS=60 BROKER=amqtt
+	@if [ "$(BROKER)" = amqtt ] || ! command -v mosquitto >/dev/null; then $(BIN)/pip install -q -e '.[demo]' --no-build-isolation; fi
+	@$(BIN)/python -m demo.run $(if $(OUTAGE),--outage $(OUTAGE)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(BROKER),--broker $(BROKER))
+
+test: $(VENV)/tested ## install what the tests need, then run all tests
+	$(BIN)/python -m pytest -q
+
+check: $(VENV)/tested ## ruff, mypy and the rules of the house
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_house.py
+
+build: $(VENV)/built ## the environment and the compiled twins
+
+wheel: $(VENV)/tested ## a wheel and an sdist in dist/; TIDEGATE_PURE=1 for a pure wheel
+	$(BIN)/python -m build -q --outdir dist .
+
+campaign-kill: $(VENV)/tested ## kill the gateway N times under load and prove that nothing is lost
+	@$(BIN)/python -m tests.campaigns.kill $(N)
+
+campaign-outage: $(VENV)/tested ## take the broker away for a minute, with and without its memory
+	@$(BIN)/python -m tests.campaigns.outage
+
+bench: $(VENV)/tested ## the whole chain and its stages against the usual way, as ratios
+	@$(BIN)/python -m tests.bench
+
+golden: $(VENV)/tested ## decode every golden file with the independent script
+	@$(BIN)/python tests/golden/decode.py tests/golden
+
+clean: ## remove what was built
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find agent drivers -name '*.so' -delete
+
+$(VENV)/made:
+	@.ci/needs build
+	@echo "Making the environment"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install -q --disable-pip-version-check 'setuptools>=77,<90' wheel 'Cython>=3.3,<3.4'
+	@touch $@
+
+$(VENV)/built: $(VENV)/made pyproject.toml setup.py $(TWINS)
+	@echo "Installing Tidegate and compiling its twins"
+	@$(BIN)/pip install -q --disable-pip-version-check --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/tested: $(VENV)/built
+	@.ci/needs test
+	@$(BIN)/pip install -q --disable-pip-version-check --no-build-isolation -e '.[test,demo,xlsx]'
+	@touch $@

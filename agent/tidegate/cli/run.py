@@ -1,0 +1,49 @@
+"""`tidegate run CONFIG`: the agent, in the foreground, until SIGTERM or SIGINT."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import click
+
+from tidegate import twins
+from tidegate.acquire.registry import broken, drivers
+from tidegate.clock import Clock
+from tidegate.config.load import Config, load
+from tidegate.gateway import Gateway
+
+LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+LEVELS = ("debug", "info", "warning", "error")
+
+log = logging.getLogger("tidegate")
+
+
+@click.command()
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True, help="How much to log.")
+def command(config: Path, log_level: str) -> None:
+    """Run the gateway that CONFIG (a TOML file) describes, until SIGTERM or Ctrl-C."""
+    logging.basicConfig(stream=sys.stderr, level=log_level.upper(), format=LOG_FORMAT)
+    # Foreign libraries log whole messages at INFO and below.
+    for foreign in ("paho", "asyncio"):
+        logging.getLogger(foreign).setLevel(logging.WARNING)
+    loaded = load(config, os.environ)
+    number = version("tidegate")
+    chosen = twins.running()
+    pure = [name for name, which in chosen.items() if which == "pure"]
+    log.info("tidegate %s, %s", number, f"pure: {', '.join(pure)}" if pure else f"{len(chosen)} compiled twins")
+    for problem in (*broken(), *loaded.warnings):
+        log.warning("%s", problem)
+    asyncio.run(_run(loaded, number))
+
+
+async def _run(config: Config, number: str) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop.set)
+    await Gateway(config, drivers(), Clock(), number).run(stop)

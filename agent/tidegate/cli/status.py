@@ -1,0 +1,41 @@
+"""`tidegate status PLACE`: asks the running agent over its local socket."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tidegate.config.place import state_folder
+from tidegate.local import ask
+
+
+@click.command()
+@click.argument("place", type=click.Path(exists=True, path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="One JSON document instead of text.")
+def command(place: Path, as_json: bool) -> None:
+    """Ask the gateway that runs with PLACE (its configuration, or its state folder) how it is."""
+    health = ask(state_folder(place), "status")
+    click.echo(json.dumps(health, ensure_ascii=False) if as_json else "\n".join(_lines(health)))
+
+
+def _lines(health: dict[str, Any]) -> list[str]:
+    buffer = health["buffer"]
+    up_s = (health["now_us"] - health["started_us"]) / 1e6
+    lines = [
+        f"{health['gateway']}  tidegate {health['version']}, up {up_s:.0f} s, boot {health['boot']}, "
+        f"clock {health['clock']}, configuration {health['config']}",
+        f"buffer  numbers {buffer['first']}..{buffer['last']}, {buffer['bytes_used'] / 1e6:.1f} MB "
+        f"of {buffer['quota_bytes'] / 1e6:.0f} MB",
+    ]
+    return [*lines, *map(_target_line, health["targets"]), *map(_device_line, health["devices"])]
+
+
+def _target_line(target: dict[str, Any]) -> str:
+    why = f" ({target['why']})" if target["why"] else ""
+    return f"target  {target['name']}: {target['state']}{why}, {target['backlog']} frames waiting"
+
+
+def _device_line(device: dict[str, Any]) -> str:
+    why = f" ({device['why']})" if device["why"] else ""
+    return f"device  {device['name']}: {device['state']}{why}, {device['reads']} reads, {device['missed']} missed"

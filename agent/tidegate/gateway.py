@@ -1,0 +1,124 @@
+"""The gateway ties the stages together: what starts when, what ends when. It does none of their work.
+
+Start: buffer, local socket, targets, poller. End, on a signal: poller, a last commit, targets (they say "offline" and
+leave), buffer (commit, seal, unlock). A task that dies ends the gateway loudly; nothing runs on half.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Mapping
+from random import Random
+
+from tidegate.acquire.driver import Driver
+from tidegate.acquire.poller import Poller
+from tidegate.buffer.buffer import Buffer
+from tidegate.clock import Clock
+from tidegate.config.load import Config
+from tidegate.errors import TidegateError
+from tidegate.health import Sources, plain
+from tidegate.local import answering
+from tidegate.model.frame import Frame
+from tidegate.publish.target import Target
+from tidegate.shape.shaper import Shaper
+
+log = logging.getLogger("tidegate")
+
+# How long the targets may take to hand over what the last commit held, and to say goodbye.
+LAST_WORDS_S = 3.0
+
+
+class StageFailed(TidegateError):
+    """A stage ended that should run for ever. A restart may help; the log says what it was."""
+
+    again = True
+
+
+class ShapedSink:
+    """Shapes what the drivers bring and hands it to the buffer."""
+
+    def __init__(self, shaper: Shaper, buffer: Buffer) -> None:
+        self._shaper = shaper
+        self._buffer = buffer
+
+    async def put(self, frame: Frame) -> "asyncio.Future[int]":
+        """See acquire.driver.Sink. A frame in which nothing is worth reporting is done at once, with number 0."""
+        shaped = self._shaper.shape(frame)
+        if shaped is not None:
+            return await self._buffer.put(shaped)
+        nothing: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        nothing.set_result(0)
+        return nothing
+
+
+class Gateway:
+    """One running agent. `drivers` are the driver classes by name."""
+
+    def __init__(self, config: Config, drivers: Mapping[str, type[Driver]], clock: Clock, version: str) -> None:
+        self._config = config
+        self._drivers = drivers
+        self._clock = clock
+        self._version = version
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until `stop` is set. Raises BufferLocked, BufferDamaged, or StageFailed when a stage died."""
+        config, clock = self._config, self._clock
+        names = [target.name for target in config.targets]
+        buffer = await asyncio.to_thread(Buffer.open, config.buffer, clock, names)
+        tables = [device.table for device in config.devices]
+        for table in tables:
+            buffer.know(table)
+        await buffer.start()
+        try:
+            sink = ShapedSink(Shaper(tables, clock), buffer)
+            poller = Poller(config.devices, self._drivers, sink, buffer.tell, clock, Random())
+            targets = [
+                Target(settings, config.gateway, buffer, clock, poller.count, self._version, config.fingerprint)
+                for settings in config.targets
+            ]
+            sources = Sources(
+                gateway=config.gateway,
+                version=self._version,
+                config=config.fingerprint,
+                started_us=clock.now_us(),
+                clock=clock,
+                devices=poller.status,
+                buffer=buffer.status,
+                targets=lambda: tuple(target.status() for target in targets),
+            )
+            async with answering(config.buffer.folder, {"status": lambda: plain(sources.look())}):
+                await self._stages(poller, targets, buffer, stop)
+        finally:
+            await buffer.close()
+            log.info("stopped: buffer sealed at number %d", buffer.last)
+
+    async def _stages(self, poller: Poller, targets: list[Target], buffer: Buffer, stop: asyncio.Event) -> None:
+        publishing = [asyncio.create_task(t.run(), name=f"target {t.name}") for t in targets]
+        polling = asyncio.create_task(poller.run(), name="poller")
+        stopping = asyncio.create_task(stop.wait(), name="stop")
+        log.info("running: %d devices, %d targets", len(self._config.devices), len(targets))
+        try:
+            ended, _ = await asyncio.wait([*publishing, polling, stopping], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            await _cancel([polling])
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(_last_words(targets, buffer), LAST_WORDS_S)
+            await _cancel(publishing)
+        for task in ended - {stopping}:
+            error = None if task.cancelled() else task.exception()
+            log.error("%s ended: %r", task.get_name(), error, exc_info=error)
+            raise StageFailed(f"{task.get_name()} ended: {error!r}")
+
+
+async def _last_words(targets: list[Target], buffer: Buffer) -> None:
+    """Wait until what the poller brought is committed, and every connected target has it acknowledged."""
+    await buffer.flush()
+    while any(not target.drained for target in targets):
+        await asyncio.sleep(0.05)
+
+
+async def _cancel(tasks: list["asyncio.Task[None]"]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

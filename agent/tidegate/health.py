@@ -1,0 +1,72 @@
+"""Health: how every stage is, gathered when somebody asks. It measures nothing itself and keeps nothing."""
+
+import dataclasses
+from collections.abc import Callable
+from enum import Enum
+from typing import Any
+
+from tidegate import twins
+from tidegate.acquire.poller import DeviceStatus
+from tidegate.buffer.buffer import BufferStatus
+from tidegate.clock import Clock
+from tidegate.publish.target import TargetStatus
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Health:
+    """One look at a running gateway. Times in µs UTC."""
+
+    gateway: str
+    version: str
+    config: str
+    started_us: int
+    now_us: int
+    clock: str
+    boot: int
+    twins: dict[str, str]
+    devices: tuple[DeviceStatus, ...]
+    buffer: BufferStatus
+    targets: tuple[TargetStatus, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Sources:
+    """Who is asked for what."""
+
+    gateway: str
+    version: str
+    config: str
+    started_us: int
+    clock: Clock
+    devices: Callable[[], tuple[DeviceStatus, ...]]
+    buffer: Callable[[], BufferStatus]
+    targets: Callable[[], tuple[TargetStatus, ...]]
+
+    def look(self) -> Health:
+        """The health of this moment."""
+        return Health(
+            self.gateway,
+            self.version,
+            self.config,
+            self.started_us,
+            self.clock.now_us(),
+            self.clock.state.name.lower(),
+            self.clock.boot,
+            twins.running(),
+            self.devices(),
+            self.buffer(),
+            self.targets(),
+        )
+
+
+def plain(value: Any) -> Any:
+    """A health, or any part of it, as what JSON can hold."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Enum):
+        return value.name.lower()
+    if isinstance(value, dict):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v) for v in value]
+    return value
