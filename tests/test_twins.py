@@ -1,0 +1,53 @@
+"""Which twin runs, and that a stale one is refused."""
+
+import hashlib
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from tidegate.twins import StaleTwin, refuse_stale
+
+ROOT = Path(__file__).parent.parent
+SOURCES = sorted([*ROOT.glob("agent/**/*_c.pyx"), *ROOT.glob("drivers/**/*_c.pyx")])
+NAMES = [".".join(p.relative_to(ROOT).with_suffix("").parts[1:]) for p in SOURCES]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_twin_is_compiled_from_the_source_beside_it(name: str) -> None:
+    module = importlib.import_module(name)
+
+    refuse_stale(module)
+    assert (ROOT / str(module.__file__)).suffix == ".so"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_twin_has_a_pure_one_with_the_same_functions(name: str) -> None:
+    compiled = importlib.import_module(name)
+    pure = importlib.import_module(name.removesuffix("_c") + "_py")
+    offered = {n for n, f in vars(compiled).items() if type(f).__name__ == "cython_function_or_method"}
+
+    assert offered
+    assert {n for n in offered if not n.startswith("_")} <= set(vars(pure))
+
+
+def test_an_edited_source_that_was_not_rebuilt_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "_x_c.pyx").write_text("def f(): return 2\n")
+    module = ModuleType("some._x_c")
+    module.__file__ = str(tmp_path / "_x_c.so")
+    module.source_hash = hashlib.sha256(b"def f(): return 1\n").hexdigest()[:16]  # type: ignore[attr-defined]
+
+    with pytest.raises(StaleTwin, match="make build"):
+        refuse_stale(module)
+
+
+def test_the_pure_twins_run_when_asked_for() -> None:
+    script = "import tidegate.model.frame, tidegate.twins as t; print(set(t.running().values()))"
+    environment = {**os.environ, "TIDEGATE_PURE": "1"}
+    ran = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+
+    assert ran.stdout.strip() == "{'pure'}"
