@@ -38,7 +38,13 @@ MAY_IMPORT = {
         "health", "local", "tail",
     },
 }  # fmt: skip
-DRIVERS_MAY_IMPORT = ("tidegate.acquire.driver", "tidegate.model", "tidegate.errors", "tidegate.clock", "tidegate.twins")
+DRIVERS_MAY_IMPORT = (
+    "tidegate.acquire.driver",
+    "tidegate.model",
+    "tidegate.errors",
+    "tidegate.clock",
+    "tidegate.twins",
+)
 NO_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "manager", "misc"}
 # The named places where a heavy optional library is imported when it is needed, and not before.
 LAZY_IMPORTS = {

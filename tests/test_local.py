@@ -18,7 +18,7 @@ def test_a_word_is_answered_even_from_a_deep_folder(tmp_path: Path) -> None:
             assert stat.S_IMODE((folder / SOCKET_NAME).stat().st_mode) == 0o600
             return await asyncio.to_thread(ask, folder, "status")
 
-    assert {"ok": 1} == asyncio.run(run())
+    assert asyncio.run(run()) == {"ok": 1}
     assert not (folder / SOCKET_NAME).exists()
 
 

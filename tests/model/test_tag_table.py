@@ -14,13 +14,13 @@ def test_a_table_comes_back_from_its_document() -> None:
     back = TagTable.parse(table.document)
 
     assert table.hash == back.hash
-    assert (TAG,) == back.tags[:1]
+    assert back.tags[:1] == (TAG,)
 
 
 def test_the_document_has_the_keys_of_the_wire_format() -> None:
     row = json.loads(TagTable("m", (TAG,)).document)["tags"][0]
 
-    assert ["name", "type", "unit", "range", "description", "label", "identifier", "access"] == list(row)
+    assert list(row) == ["name", "type", "unit", "range", "description", "label", "identifier", "access"]
 
 
 @pytest.mark.parametrize("change", [{"unit": "kV"}, {"type": Type.FLOAT64}, {"label": "core"}, {"access": "write"}])

@@ -44,7 +44,7 @@ def encode(
     bytes tags not None, bytes source_us not None, bytes server_us not None, bytes status not None,
     bytes values not None, bytes side not None,
 ):
-    """One frame's bytes. Raises ValueError when a column has neither `count` items nor one, or a number does not fit."""
+    """One frame's bytes. Raises ValueError when a column has neither `count` items nor one, or a number is too big."""
     cdef uint8_t kind_, clock_, origin_, constant = 0
     cdef uint32_t count_, boot_, checksum
     cdef int64_t mono, gateway

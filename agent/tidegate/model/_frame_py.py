@@ -18,7 +18,7 @@ def encode(
     kind: int, clock: int, origin: int, device: bytes, table: bytes, count: int, boot: int, mono_us: int,
     gateway_us: int, tags: bytes, source_us: bytes, server_us: bytes, status: bytes, values: bytes, side: bytes,
 ) -> bytes:  # fmt: skip
-    """One frame's bytes. Raises ValueError when a column has neither `count` items nor one, or a number does not fit."""
+    """One frame's bytes. Raises ValueError when a column has neither `count` items nor one, or a number is too big."""
     columns = (tags, source_us, server_us, status, values)
     constant = 0 if server_us else NO_SERVER_TIME
     for bit, (column, width) in enumerate(zip(columns, WIDTHS, strict=True)):
