@@ -1,0 +1,1 @@
+"""The demo: a simulated plant, a broker, and a live view of what a separate subscriber proves."""
