@@ -1,0 +1,323 @@
+"""Modbus configuration: texts of devices and tag tables into bus settings and points on the wire, with all problems.
+
+It opens nothing, and asks for nothing that the machine would have to answer.
+"""
+
+import ipaddress
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from tidegate.errors import Problem
+from tidegate.model.device import Device
+from tidegate.model.option import Options
+from tidegate.model.tag import Tag, Type
+
+# Modbus Application Protocol Specification V1.1b3, §6.1 to §6.4.
+REGISTERS_MAX = 125
+BITS_MAX = 2000
+ADDRESS_MAX = 0xFFFF
+STRING_BYTES_MAX = 2 * REGISTERS_MAX
+
+PORT = 502
+UNIT_MAX = 255
+UNITS_RESERVED = range(248, 255)
+TIMEOUT_S = 1.0
+TIMEOUT_S_MIN, TIMEOUT_S_MAX = 0.01, 60.0
+CONNECTIONS_MAX = 16
+HOLE_REGISTERS = 16
+
+ADDRESS = re.compile(r"tcp://(?:\[([0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|([A-Za-z0-9_.-]+))(?::(\d{1,5}))?/?")
+PREFIXED = re.compile(r"(HR|IR|CO|DI)\s*(0x[0-9a-f]{1,4}|\d{1,5})", re.IGNORECASE)
+HEX = re.compile(r"0x[0-9a-f]{1,4}", re.IGNORECASE)
+HOW_TO_ADDRESS = 'Write HR0, IR0, CO0 or DI0 (as on the wire), or declare the table\'s base = 0, 1 or "modicon"'
+
+
+class Function(IntEnum):
+    """The four kinds of Modbus data, by the function code that reads them."""
+
+    COIL = 1
+    DISCRETE = 2
+    HOLDING = 3
+    INPUT = 4
+
+    @property
+    def word(self) -> str:
+        """How it is written in tag tables: `holding`."""
+        return self.name.lower()
+
+    @property
+    def of_bits(self) -> bool:
+        """Whether one address holds one bit, instead of a register of 16."""
+        return self <= Function.DISCRETE
+
+
+FUNCTIONS = {function.word: function for function in Function}
+PREFIXES = {"HR": Function.HOLDING, "IR": Function.INPUT, "CO": Function.COIL, "DI": Function.DISCRETE}
+MODICON = {"0": Function.COIL, "1": Function.DISCRETE, "3": Function.INPUT, "4": Function.HOLDING}
+
+# The same four for every width: bit 0 swaps the two bytes of each register, bit 1 the order of the registers.
+SWAP_BYTES, SWAP_REGISTERS = 1, 2
+ORDERS = {
+    "ABCD": 0, "BADC": SWAP_BYTES, "CDAB": SWAP_REGISTERS, "DCBA": SWAP_BYTES | SWAP_REGISTERS,
+    "AB": 0, "BA": SWAP_BYTES,
+    "ABCDEFGH": 0, "BADCFEHG": SWAP_BYTES, "GHEFCDAB": SWAP_REGISTERS, "HGFEDCBA": SWAP_BYTES | SWAP_REGISTERS,
+}  # fmt: skip
+ORDER_WORDS = ("ABCD", "BADC", "CDAB", "DCBA")
+
+WIDTH_REGISTERS = {
+    Type.BOOL: 1, Type.INT8: 1, Type.UINT8: 1, Type.INT16: 1, Type.UINT16: 1, Type.INT32: 2, Type.UINT32: 2,
+    Type.INT64: 4, Type.UINT64: 4, Type.FLOAT32: 2, Type.FLOAT64: 4,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """Where a tag lies: `size` registers (or bits) from wire address `address` on, and how to read them.
+
+    `order` holds the swap bits; `bit` (0 = least significant) is of one register; `length` is a string's, in bytes.
+    """
+
+    function: Function
+    address: int
+    size: int
+    kind: Type
+    order: int = 0
+    bit: int | None = None
+    length: int = 0
+
+    @property
+    def end(self) -> int:
+        """The first address after it."""
+        return self.address + self.size
+
+    def __str__(self) -> str:
+        place = f"{self.function.word} 0x{self.address:04X}"
+        if self.function.of_bits:
+            return f"{place}, 1 bit"
+        if self.bit is not None:
+            return f"{place}, bit {self.bit}"
+        registers = f"{self.size} register{'s' if self.size > 1 else ''}"
+        if self.kind == Type.STRING:
+            swapped = ", bytes swapped" if self.order & SWAP_BYTES else ""
+            return f"{place}, {registers}, string of {self.length} bytes{swapped}"
+        order = ORDER_WORDS[self.order]
+        if self.size == 1:
+            return f"{place}, {registers}, {self.kind.word}{' BA' if self.order & SWAP_BYTES else ''}"
+        return f"{place}, {registers}, {self.kind.word} {order}"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How one device is reached. `connections` is its bus's; `hole_registers_max` is what a request may read along."""
+
+    host: str
+    port: int
+    unit: int
+    timeout_s: float
+    connections: int
+    registers_max: int
+    hole_registers_max: int
+
+    @property
+    def bus(self) -> str:
+        """Host and port: the same for all devices that share a connection."""
+        return bus_key(self.host, self.port)
+
+
+def bus_key(host: str, port: int) -> str:
+    """`10.0.0.7:502`, `[::1]:502`."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def parse_host(address: str) -> tuple[str, int]:
+    """Host and port of `tcp://host[:port]`, in one spelling for all spellings of one IP address.
+
+    Raises ValueError that says what is wrong.
+    """
+    matched = ADDRESS.fullmatch(address.strip())
+    if matched is None:
+        raise ValueError(f"{address!r} is no address of a Modbus TCP device")
+    host = (matched[1] or matched[2]).lower()
+    port = int(matched[3] or PORT)
+    if not 0 < port <= 0xFFFF:
+        raise ValueError(f"there is no TCP port {port}")
+    if matched[1]:
+        try:
+            host = str(ipaddress.IPv6Address(host))
+        except ValueError:
+            raise ValueError(f"[{host}] is no IPv6 address") from None
+    return host, port
+
+
+def parse_device(device: Device) -> tuple[Settings | None, list[Problem]]:
+    """The settings of a device, and what is wrong with its address, unit and options; None when that is fatal."""
+    options = Options(device.options, device.name, device.row)
+    host, port = "", PORT
+    try:
+        host, port = parse_host(device.address)
+    except ValueError as wrong:
+        options.wrong("address", str(wrong), "Write tcp://10.0.0.7:502 or tcp://[fd00::7]:502")
+    unit = 1 if device.unit is None else device.unit
+    if not 0 <= unit <= UNIT_MAX:
+        options.wrong("unit", f"{unit} is no Modbus unit id", "Choose 1 to 247, or 255 or 0 for the TCP device itself")
+    elif unit in UNITS_RESERVED:
+        options.wrong("unit", f"unit id {unit} is reserved", "Choose 1 to 247, or 255 or 0", fatal=False)
+    settings = Settings(
+        host,
+        port,
+        unit,
+        options.duration_s("timeout", TIMEOUT_S, TIMEOUT_S_MIN, TIMEOUT_S_MAX),
+        options.whole("connections", 1, 1, CONNECTIONS_MAX),
+        options.whole("registers_max", REGISTERS_MAX, 1, REGISTERS_MAX),
+        options.whole("hole_registers_max", HOLE_REGISTERS, 0, REGISTERS_MAX),
+    )
+    options.refuse_unknown()
+    fatal = any(problem.fatal for problem in options.problems)
+    return (None if fatal else settings), options.problems
+
+
+def parse_tag(tag: Tag, registers_max: int = REGISTERS_MAX) -> tuple[Point | None, list[Problem]]:
+    """Where a tag lies, and what is wrong with its address and options; None when that is fatal."""
+    options = Options(tag.options, tag.name, tag.row)
+    place = _parse_address(tag.address.strip(), options)
+    order = _parse_order(options)
+    bit = options.whole("bit", -1, 0, 15)
+    length = options.whole("length", 0, 1, STRING_BYTES_MAX)
+    options.refuse_unknown()
+    if place is None:
+        return None, options.problems
+    function, address = place
+    size = 1 if function.of_bits else WIDTH_REGISTERS.get(tag.raw, (length + 1) // 2)
+    _check_kind(tag, function, bit, length, options)
+    if size > registers_max:
+        options.wrong("length", f"{size} registers in one piece, and the device gives at most {registers_max}",
+                      "Shorten the string, or raise the device's registers_max")  # fmt: skip
+    if address + size - 1 > ADDRESS_MAX:
+        options.wrong("address", f"it ends behind 0x{ADDRESS_MAX:04X}", "Check address, base and type")
+    if any(problem.fatal for problem in options.problems):
+        return None, options.problems
+    return Point(function, address, size, tag.raw, order, bit if bit >= 0 else None, length), options.problems
+
+
+def _parse_address(text: str, options: Options) -> tuple[Function, int] | None:
+    """Kind of data and wire address of what a tag table says; None with a problem noted."""
+    base = options.word("base", "", ("0", "1", "modicon"))
+    word = options.word("registers", "", FUNCTIONS)
+    declared = FUNCTIONS.get(word)
+    prefixed = PREFIXED.fullmatch(text)
+    if prefixed:
+        function = PREFIXES[prefixed[1].upper()]
+        address = int(prefixed[2], 16 if prefixed[2][:2] in ("0x", "0X") else 10)
+    elif HEX.fullmatch(text):
+        if declared is None:
+            options.wrong("address", f"{text} does not say which registers", "Fill in registers: " + _listed())
+            return None
+        function, address = declared, int(text, 16)
+    elif not text.isascii() or not text.isdigit():
+        options.wrong("address", f"{text!r} is no Modbus address" if text else "it is empty", HOW_TO_ADDRESS)
+        return None
+    elif base == "modicon":
+        if len(text) not in (5, 6) or text[0] not in MODICON or int(text[1:]) == 0:
+            options.wrong("address", f"{text} is no Modicon number",
+                          "Write 40001 or 400001; zeros that a spreadsheet dropped from 00001: write CO0")  # fmt: skip
+            return None
+        function, address = MODICON[text[0]], int(text[1:]) - 1
+    elif not base:
+        options.wrong("address", f"{text} is a plain number and the table declares no base", HOW_TO_ADDRESS)
+        return None
+    elif declared is None:
+        options.wrong("registers", f"{text} does not say which registers", "Fill in registers: " + _listed())
+        return None
+    else:
+        function, address = declared, int(text) - int(base)
+    if declared not in (None, function):
+        options.wrong("registers", f"the address {text} means {function.word}, and registers says {word}",
+                      f"Write {function.word} in this row, or change the address")  # fmt: skip
+        return None
+    if not 0 <= address <= ADDRESS_MAX:
+        options.wrong("address", f"{text} is outside 0x0000 to 0x{ADDRESS_MAX:04X} on the wire",
+                      "Check the address and the table's base")  # fmt: skip
+        return None
+    return function, address
+
+
+def _listed() -> str:
+    return ", ".join(FUNCTIONS)
+
+
+def _parse_order(options: Options) -> int:
+    text = options.text("order", "ABCD").upper()
+    if text not in ORDERS:
+        options.wrong("order", f"{text!r} is no byte order", f"Choose one of {', '.join(ORDER_WORDS)}")
+    return ORDERS.get(text, 0)
+
+
+def _check_kind(tag: Tag, function: Function, bit: int, length: int, options: Options) -> None:
+    """Whether type, bit and length go together with what lies at the address."""
+    if function.of_bits and tag.raw != Type.BOOL:
+        options.wrong("type", f"a {function.word} is one bit, it can't hold {tag.raw.word}", "Write bool")
+    if bit >= 0 and function.of_bits:
+        options.wrong("bit", f"a {function.word} is one bit already", "Leave bit empty")
+    elif bit >= 0 and tag.raw != Type.BOOL:
+        options.wrong("bit", f"one bit can't hold {tag.raw.word}", "Write bool as type, or leave bit empty")
+    if tag.raw == Type.STRING and not length:
+        options.wrong("length", "a string needs its length", "Write how many bytes it has: two for each register")
+    elif length and tag.raw != Type.STRING:
+        options.wrong("length", f"{tag.raw.word} has its own length", "Leave length empty")
+
+
+def parse_points(device: Device, registers_max: int) -> tuple[tuple[Point, ...], list[Problem]]:
+    """The points of a device's tags in the table's order (empty when one can't be used), and all problems."""
+    points: list[Point] = []
+    problems: list[Problem] = []
+    for tag in device.table.tags:
+        point, found = parse_tag(tag, registers_max)
+        problems += found
+        if point is not None:
+            points.append(point)
+    if len(points) < len(device.table.tags):
+        return (), problems
+    return tuple(points), problems + _overlaps(device.table.tags, points)
+
+
+def _overlaps(tags: Sequence[Tag], points: Sequence[Point]) -> list[Problem]:
+    """Values of several registers that begin inside one another: nearly always an address that is off by one."""
+    wide = sorted(
+        (p.function, p.address, p.end, tag.name, tag.row)
+        for tag, p in zip(tags, points, strict=True)
+        if p.size > 1 and not p.function.of_bits
+    )
+    problems = []
+    for (function, start, end, name, _), (other, address, _, inside, row) in zip(wide, wide[1:], strict=False):
+        if function == other and start < address < end:
+            problems.append(
+                Problem("", inside, f"it begins inside {name}, at 0x{address:04X}",
+                        "Check both addresses and the table's base", row, "address", fatal=False)
+            )  # fmt: skip
+    return problems
+
+
+def check(devices: Sequence[Device]) -> list[Problem]:
+    """Everything that is wrong with these devices, of any number of buses. Tables that devices share count once."""
+    problems: list[Problem] = []
+    seen: set[tuple[int, int]] = set()
+    connections: dict[str, tuple[int, str]] = {}
+    for device in devices:
+        settings, found = parse_device(device)
+        problems += found
+        registers_max = settings.registers_max if settings else REGISTERS_MAX
+        table = (id(device.table.tags), registers_max)
+        if table not in seen:
+            seen.add(table)
+            problems += parse_points(device, registers_max)[1]
+        if settings is None:
+            continue
+        wanted, first = connections.setdefault(settings.bus, (settings.connections, device.name))
+        if wanted != settings.connections:
+            problems.append(
+                Problem("", device.name, f"{first} shares its bus {settings.bus} and has connections = {wanted}",
+                        "Give all devices of a bus the same number", device.row, "connections")
+            )  # fmt: skip
+    return problems
