@@ -9,7 +9,7 @@ import pytest
 # `pytest` alone, unlike `python -m pytest`, does not look for `demo` and `tests` in the root of the repository.
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-from demo.broker import BrokerMissing, Mosquitto  # noqa: E402
+from demo.broker import BrokerMissing, Mosquitto
 
 
 @pytest.fixture
