@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import pairwise
 
 from tidegate.errors import Problem
 from tidegate.model.device import Device
@@ -284,17 +285,14 @@ def parse_points(device: Device, registers_max: int) -> tuple[tuple[Point, ...],
 
 def _overlaps(tags: Sequence[Tag], points: Sequence[Point]) -> list[Problem]:
     """Values of several registers that begin inside one another: nearly always an address that is off by one."""
-    wide = sorted(
-        (p.function, p.address, p.end, tag.name, tag.row)
-        for tag, p in zip(tags, points, strict=True)
-        if p.size > 1 and not p.function.of_bits
-    )
+    wide = [(point, tag) for point, tag in zip(points, tags, strict=True) if point.size > 1]
+    wide.sort(key=lambda pair: (pair[0].function, pair[0].address))
     problems = []
-    for (function, start, end, name, _), (other, address, _, inside, row) in zip(wide, wide[1:], strict=False):
-        if function == other and start < address < end:
+    for (before, tag), (point, inside) in pairwise(wide):
+        if before.function == point.function and before.address < point.address < before.end:
             problems.append(
-                Problem("", inside, f"it begins inside {name}, at 0x{address:04X}",
-                        "Check both addresses and the table's base", row, "address", fatal=False)
+                Problem("", inside.name, f"it begins inside {tag.name}, at 0x{point.address:04X}",
+                        "Check both addresses and the table's base", inside.row, "address", fatal=False)
             )  # fmt: skip
     return problems
 

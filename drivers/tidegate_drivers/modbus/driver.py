@@ -5,10 +5,13 @@ from typing import ClassVar
 
 from tidegate.acquire.driver import DRIVER_CONTRACT, Sink
 from tidegate.clock import Clock
-from tidegate.errors import ConfigError, Problem
+from tidegate.errors import ConfigError, NotConnected, Problem
 from tidegate.model.device import Device, Group
 from tidegate.model.frame import Frame
 from tidegate_drivers.modbus import config
+from tidegate_drivers.modbus.link import Link, connect
+from tidegate_drivers.modbus.plan import Limits, plan
+from tidegate_drivers.modbus.poll import Poll
 
 
 class ModbusDriver:
@@ -22,6 +25,19 @@ class ModbusDriver:
         if fatal:
             raise ConfigError(fatal)
         self._clock = clock
+        self._devices = {device.name: device for device in devices}
+        parsed = {device.name: config.parse_device(device)[0] for device in devices}
+        self._settings = {name: settings for name, settings in parsed.items() if settings is not None}
+        if len({settings.bus for settings in self._settings.values()}) != 1:
+            raise ValueError("a driver object has the devices of one bus")
+        self._bus = next(iter(self._settings.values()))
+        self._points = {
+            device.name: config.parse_points(device, self._settings[device.name].registers_max)[0]
+            for device in devices
+        }
+        self._polls: dict[tuple[str, str], Poll] = {}
+        self._links: list[Link] = []
+        self._free: list[Link] = []
 
     @classmethod
     def check(cls, devices: Sequence[Device]) -> list[Problem]:
@@ -44,16 +60,37 @@ class ModbusDriver:
 
     @property
     def connections(self) -> int:
-        """How many reads may run at the same time."""
-        return 1
+        """How many reads may run at the same time: each has a connection for itself."""
+        return self._bus.connections
 
     async def open(self) -> None:
-        """Connect. Raises NotConnected."""
-        raise NotImplementedError
+        """Connect, and forget what was learnt of refused addresses. Raises NotConnected."""
+        await self.close()
+        self._polls.clear()
+        try:
+            for _ in range(self.connections):
+                self._links.append(await connect(self._bus.host, self._bus.port, self._clock))
+        except BaseException:
+            await self.close()
+            raise
+        self._free = list(self._links)
 
     async def read(self, group: Group) -> Frame:
-        """One reading of every tag of the group."""
-        raise NotImplementedError
+        """One frame with a reading of every tag of the group; see Driver.read. At most `connections` at a time.
+
+        `source_us` is when the reply was in that a reading came with.
+        """
+        if not self._links:
+            raise NotConnected(group.device, f"{self._bus.bus} is not open")
+        if not self._free:
+            raise RuntimeError(f"{self._bus.bus}: more than {self.connections} reads at the same time")
+        link = self._free.pop()
+        try:
+            return await self._poll(group).read(link)
+        finally:
+            # After a close in the meantime the link is none of ours any more.
+            if link in self._links:
+                self._free.append(link)
 
     async def subscribe(self, groups: Sequence[Group], sink: Sink) -> None:
         """Modbus devices never speak up by themselves."""
@@ -61,7 +98,22 @@ class ModbusDriver:
 
     async def write(self, device: str, tag: int, value: object) -> None:
         """This driver only reads."""
-        raise NotImplementedError("modbus writing is not there yet")
+        raise NotImplementedError("modbus is only read")
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections; reads under way get NotConnected."""
+        links, self._links, self._free = self._links, [], []
+        for link in links:
+            link.close()
+
+    def _poll(self, group: Group) -> Poll:
+        """What reads this group, made at its first read after `open`."""
+        key = (group.device, group.name)
+        poll = self._polls.get(key)
+        if poll is None or poll.group is not group:
+            settings, points = self._settings[group.device], self._points[group.device]
+            limits = Limits(settings.registers_max, settings.hole_registers_max)
+            whole = plan([points[tag] for tag in group.tags], limits)
+            table = self._devices[group.device].table.hash
+            poll = self._polls[key] = Poll(group, table, settings.unit, settings.timeout_s, whole, self._clock)
+        return poll

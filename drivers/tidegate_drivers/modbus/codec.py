@@ -1,0 +1,52 @@
+"""Steps of the decoder for points, and strings; chooses the twin that decodes. It knows no requests and no sockets."""
+
+from typing import TYPE_CHECKING
+
+from tidegate.model.frame import PAIR
+from tidegate.model.tag import Type
+from tidegate.twins import choose
+from tidegate_drivers.modbus import _codec_py as codes
+from tidegate_drivers.modbus.config import SWAP_BYTES, SWAP_REGISTERS, Point
+
+if TYPE_CHECKING:
+    from tidegate_drivers.modbus import _codec_py as twin
+else:
+    twin = choose("tidegate_drivers.modbus._codec")
+
+# decode(block, steps, values): see _codec_py.py.
+decode = twin.decode
+
+CODES = {
+    Type.BOOL: codes.TRUTH, Type.INT8: codes.INT8, Type.UINT8: codes.UINT8, Type.INT16: codes.INT16,
+    Type.UINT16: codes.UINT16, Type.INT32: codes.INT32, Type.UINT32: codes.UINT32, Type.FLOAT32: codes.UINT32,
+    Type.INT64: codes.WIDE, Type.UINT64: codes.WIDE, Type.FLOAT64: codes.WIDE,
+}  # fmt: skip
+
+
+def step(slot: int, point: Point, start: int) -> bytes:
+    """The step that decodes a point out of a reply that begins at wire address `start`. Strings have none."""
+    if point.function.of_bits:
+        return codes.STEP.pack(slot, point.address - start, codes.BIT, 0)
+    code = CODES[point.kind] if point.bit is None else codes.REGISTER_BIT
+    code |= codes.SWAP_BYTES if point.order & SWAP_BYTES else 0
+    code |= codes.SWAP_REGISTERS if point.order & SWAP_REGISTERS else 0
+    return codes.STEP.pack(slot, 2 * (point.address - start), code, point.bit or 0)
+
+
+def decode_text(block: bytes, place: int, point: Point, values: bytearray, slot: int, side: bytearray) -> bool:
+    """Put a string into its slot and the side bytes; False, and the slot stays zero, when it is not UTF-8.
+
+    A string ends at its first NUL, and the blanks that fill it up are no part of it. Only the bytes within registers
+    are ever swapped: a string has no register order.
+    """
+    data = block[place : place + 2 * point.size]
+    if point.order & SWAP_BYTES:
+        data = codes.in_order(data, codes.SWAP_BYTES)
+    text = data[: point.length].partition(b"\0")[0].rstrip(b" ")
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    PAIR.pack_into(values, slot * PAIR.size, len(side), len(text))
+    side += text
+    return True

@@ -1,0 +1,176 @@
+"""One group's reads: asks the requests of its plan over a link and makes a frame of the replies.
+
+It isolates what a device refuses: a refused request is split, again and again until one tag is left, which then rests
+for a minute while the others keep their pace. It knows no connections and no intervals.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from struct import Struct
+
+from tidegate.clock import Clock
+from tidegate.errors import NoAnswer, Refused
+from tidegate.model.device import Group
+from tidegate.model.frame import ALL_GOOD, I64, U32, Frame
+from tidegate.model.status import (
+    BAD_CONFIGURATION_ERROR,
+    BAD_DECODING_ERROR,
+    BAD_DEVICE_FAILURE,
+    BAD_NO_COMMUNICATION,
+    BAD_TIMEOUT,
+    GOOD,
+)
+from tidegate_drivers.modbus import codec
+from tidegate_drivers.modbus.link import Link
+from tidegate_drivers.modbus.plan import Plan, Request, arrange
+
+SLOT_BYTES = 8
+# Exceptions that asking again does not change: function, address, value.
+PERMANENT = frozenset({1, 2, 3})
+# Those of them that are about the addresses asked for, so that fewer addresses may be answered.
+SPLITTING = frozenset({2, 3})
+# Exceptions of a gateway that speaks for a silent unit behind it.
+UNIT_GONE = frozenset({10, 11})
+SILENT = frozenset({BAD_TIMEOUT, BAD_NO_COMMUNICATION})
+# Seven halvings find one register of 125. Each costs the bus two requests, so that one read makes few more.
+SPLITS_MAX = 8
+REST_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one request: its status, when that was known, and the data of a good one or what was wrong."""
+
+    request: Request
+    status: int
+    us: int
+    block: bytes = b""
+    error: NoAnswer | Refused | None = None
+
+    @property
+    def code(self) -> int:
+        """The exception code of a refusal, else 0."""
+        return self.error.code if isinstance(self.error, Refused) else 0
+
+
+class Poll:
+    """Reads one group of one device, one read at a time; keeps what it learnt of refused addresses."""
+
+    def __init__(self, group: Group, table: bytes, unit: int, timeout_s: float, whole: Plan, clock: Clock) -> None:
+        self.group = group
+        self._table = table
+        self._unit = unit
+        self._timeout_s = timeout_s
+        self._clock = clock
+        self._whole = whole
+        self._plan = whole
+        # Questions that were refused for good, each with the loop's time until which it is not asked again.
+        self._resting: dict[bytes, float] = {}
+        self._tags = Struct(f"<{len(group.tags)}I").pack(*group.tags)
+
+    async def read(self, link: Link) -> Frame:
+        """One reading of every tag. Raises what Driver.read does, when the unit gave nothing at all."""
+        outcomes, splits = await self._ask(link)
+        plan = self._learn(outcomes, splits, link.time())
+        count = len(self.group.tags)
+        values, side = bytearray(SLOT_BYTES * count), bytearray()
+        unreadable: list[int] = []
+        for outcome in outcomes:
+            if outcome.status == GOOD:
+                codec.decode(outcome.block, outcome.request.steps, values)
+                for slot, place, point in outcome.request.texts:
+                    if not codec.decode_text(outcome.block, place, point, values, slot, side):
+                        unreadable.append(slot)
+        source_us, status = I64.pack(outcomes[0].us), ALL_GOOD
+        if len(outcomes) > 1:
+            source_us = _spread(plan, [I64.pack(outcome.us) for outcome in outcomes])
+            if any(outcome.status for outcome in outcomes):
+                status = _spread(plan, [U32.pack(outcome.status) for outcome in outcomes])
+        if unreadable:
+            status = _marked(status, count, unreadable, BAD_DECODING_ERROR)
+        return Frame(
+            self.group.device, self._table, count, self._clock.boot, link.mono_us, link.wall_us, self._tags, source_us,
+            status, bytes(values), bytes(side), clock=self._clock.state,
+        )  # fmt: skip
+
+    async def _ask(self, link: Link) -> tuple[list[Outcome], int]:
+        """Ask what there is to ask within the deadline: what became of each request, and how many were split."""
+        deadline = link.time() + self.group.deadline_s
+        todo = deque(self._plan.requests)
+        outcomes: list[Outcome] = []
+        stopped = GOOD
+        splits = 0
+        while todo:
+            request = todo.popleft()
+            now = link.time()
+            if stopped or now >= deadline:
+                outcome = Outcome(request, stopped or BAD_TIMEOUT, self._clock.now_us())
+            elif self._resting and self._resting.get(request.question, now) > now:
+                outcome = Outcome(request, BAD_CONFIGURATION_ERROR, self._clock.now_us())
+            else:
+                outcome = await self._one(link, request, min(deadline, now + self._timeout_s))
+                if outcome.code in SPLITTING and splits < SPLITS_MAX and len(request.members) > 1:
+                    splits += 1
+                    todo.extend(request.split())
+                    continue
+                if outcome.status in SILENT:
+                    # More questions to a silent unit would only hold up the others on its bus.
+                    stopped = outcome.status
+            outcomes.append(outcome)
+        return outcomes, splits
+
+    async def _one(self, link: Link, request: Request, deadline: float) -> Outcome:
+        """Ask one request, once."""
+        try:
+            block = await link.ask(self.group.device, self._unit, request.question, request.reply_bytes, deadline)
+        except NoAnswer as error:
+            return Outcome(request, BAD_TIMEOUT, self._clock.now_us(), error=error)
+        except Refused as error:
+            what = f"{request}: {error.what}"
+            if error.code in UNIT_GONE:
+                silence = NoAnswer(self.group.device, what)
+                return Outcome(request, BAD_NO_COMMUNICATION, self._clock.now_us(), error=silence)
+            status = BAD_CONFIGURATION_ERROR if error.code in PERMANENT else BAD_DEVICE_FAILURE
+            refused = Refused(self.group.device, what, error.code)
+            return Outcome(request, status, self._clock.now_us(), error=refused)
+        return Outcome(request, GOOD, link.wall_us, block)
+
+    def _learn(self, outcomes: list[Outcome], splits: int, now: float) -> Plan:
+        """The plan that these outcomes belong to, in its order; the next read asks what this one taught.
+
+        Raises what is wrong with the unit when no request was answered. Then nothing is learnt: a device that refuses
+        everything is starting, or is not the device that was configured.
+        """
+        if not any(outcome.status == GOOD for outcome in outcomes):
+            self._plan = self._whole
+            self._resting.clear()
+            errors = sorted((o.error for o in outcomes if o.error), key=lambda error: isinstance(error, Refused))
+            raise errors[0] if errors else NoAnswer(self.group.device, "its deadline left no time to ask")
+        if splits:
+            outcomes.sort(key=lambda outcome: (outcome.request.function, outcome.request.address))
+            self._plan = arrange([outcome.request for outcome in outcomes])
+        plan, recovered = self._plan, False
+        for outcome in outcomes:
+            if outcome.code in PERMANENT and (outcome.code not in SPLITTING or len(outcome.request.members) == 1):
+                self._resting[outcome.request.question] = now + REST_S
+            elif outcome.status == GOOD and outcome.request.question in self._resting:
+                recovered = True
+        if recovered:
+            # The device has changed: begin again with the few requests of the whole plan.
+            self._plan = self._whole
+            self._resting.clear()
+        return plan
+
+
+def _spread(plan: Plan, items: list[bytes]) -> bytes:
+    """A column: for each run of slots the item of its request."""
+    return b"".join([items[index] * length for index, length in plan.runs])
+
+
+def _marked(status: bytes, count: int, slots: Iterable[int], mark: int) -> bytes:
+    """A status column with a mark at some slots."""
+    column = bytearray(status * count if len(status) == U32.size else status)
+    for slot in slots:
+        U32.pack_into(column, U32.size * slot, mark)
+    return bytes(column)
