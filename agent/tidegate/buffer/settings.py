@@ -1,0 +1,45 @@
+"""BufferSettings: where the buffer lies on disk and the limits it keeps. It knows no configuration file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+SEGMENTS_IN_QUOTA_MIN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class BufferSettings:
+    """One buffer; `folder` is the state folder.
+
+    A commit is due `commit_interval_s` after the first frame that waits for it (the loss window), or at
+    `commit_readings` or `commit_bytes`, whichever comes first. A segment is sealed at `segment_bytes` or
+    `segment_age_s`; past `quota_bytes` the oldest segment goes. At most `queue_readings_max` readings and
+    `queue_bytes_max` bytes wait in memory; a frame that finds no room within `put_deadline_s` is shed.
+    A reading reaches the buffer at most `reading_delay_s_max` after it was taken: a crash window begins so much early.
+    Cursors are stored at the latest `cursor_interval_s` after an acknowledgement.
+
+    Raises ValueError when a limit is not positive, or the quota holds fewer than SEGMENTS_IN_QUOTA_MIN segments.
+    """
+
+    folder: Path
+    commit_interval_s: float = 1.0
+    commit_readings: int = 4000
+    commit_bytes: int = 1 << 20
+    quota_bytes: int = 2 << 30
+    segment_bytes: int = 8 << 20
+    segment_age_s: float = 600.0
+    queue_readings_max: int = 200_000
+    put_deadline_s: float = 5.0
+    reading_delay_s_max: float = 5.0
+    queue_bytes_max: int = 64 << 20
+    cursor_interval_s: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            value = getattr(self, name)
+            if name != "folder" and value <= 0:
+                raise ValueError(f"{name} must be more than 0, not {value}")
+        if self.quota_bytes < SEGMENTS_IN_QUOTA_MIN * self.segment_bytes:
+            raise ValueError(
+                f"quota_bytes {self.quota_bytes} holds fewer than {SEGMENTS_IN_QUOTA_MIN} segments of "
+                f"{self.segment_bytes} bytes: raise the quota or make segments smaller"
+            )
