@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from demo.broker import Mosquitto
-from demo.child import Child, python, start_plant, tidegate, wait_for
+from demo.child import Child, ChildFailed, python, start_plant, tidegate, wait_for
 
 GATEWAY = "campaign"
 TARGET = "checker"
@@ -95,13 +95,17 @@ class Scene:
         self.folder, self.load, self.broker = folder, load, broker
         self.log = folder / "received.jsonl"
         self.progress_file = folder / "progress.json"
-        self.broker.start()
-        self.plant, self.ports = start_plant(
-            folder, "--units", str(load.units), "--registers", str(load.registers), "--ports", str(load.buses)
-        )
-        self.configuration = write_configuration(folder, load, self.ports, broker.url)
         self.gateway: Child | None = None
         self.recorder: Child | None = None
+        self.broker.start()
+        try:
+            self.plant, ports = start_plant(
+                folder, "--units", str(load.units), "--registers", str(load.registers), "--ports", str(load.buses)
+            )
+        except ChildFailed:
+            self.broker.kill()
+            raise
+        self.configuration = write_configuration(folder, load, ports, broker.url)
 
     def record(self, *arguments: str) -> Child:
         """Start the recorder and wait until it has a connection's worth of progress."""
