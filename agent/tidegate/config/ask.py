@@ -1,0 +1,99 @@
+"""Asks each driver what is wrong with its devices, and puts each answer where the text stands that it is about."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from tidegate.acquire.driver import Driver
+from tidegate.config.devices import Placed
+from tidegate.config.problems import Problems
+from tidegate.config.quantities import did_you_mean
+from tidegate.config.tags import COLUMNS as TAG_COLUMNS
+from tidegate.config.tags import TagList
+from tidegate.errors import ConfigError, Problem
+from tidegate.model.device import Device
+
+
+def ask_drivers(
+    placed: Sequence[Placed], drivers: Mapping[str, type[Driver]], broken: Iterable[Problem], problems: Problems
+) -> None:
+    """Note every problem that the drivers find, and every driver that is not there."""
+    by_driver: dict[str, list[Placed]] = {}
+    for one in placed:
+        by_driver.setdefault(one.device.driver, []).append(one)
+    failed = [problem for problem in broken if problem.key in by_driver]
+    for problem in failed:
+        problems.add(problem)
+    for name, devices in by_driver.items():
+        if name in drivers:
+            _ask(name, drivers[name], devices, problems)
+        elif not any(problem.key == name for problem in failed):
+            for one in devices:
+                what, remedy = f"there is no driver {name!r}", did_you_mean(name, sorted(drivers))
+                problem = Problem("", one.device.name, what, remedy, one.device.row, "driver")
+                problems.add(one.place(problem))
+
+
+def _ask(name: str, driver: type[Driver], placed: Sequence[Placed], problems: Problems) -> None:
+    found = _check(name, driver, [one.device for one in placed], problems)
+    if not found:
+        return
+    by_name = {one.device.name: one for one in placed}
+    of_tags = False
+    for problem in found:
+        one = _about(problem, by_name)
+        if one is None:
+            of_tags = True
+        else:
+            problems.add(one.place(problem))
+    if of_tags:
+        _ask_by_table(name, driver, placed, by_name, problems)
+
+
+def _about(problem: Problem, by_name: Mapping[str, Placed]) -> Placed | None:
+    """The device that a problem is about; None when it is about a tag."""
+    one = by_name.get(problem.key) or by_name.get(problem.key.split(" ")[0])
+    return one if one is not None and problem.row == one.device.row else None
+
+
+def _ask_by_table(
+    name: str, driver: type[Driver], placed: Sequence[Placed], by_name: Mapping[str, Placed], problems: Problems
+) -> None:
+    """Rows are rows of a table, and a driver does not know which: asked about one table at a time, we do."""
+    by_table: dict[int, list[Placed]] = {}
+    for one in placed:
+        if one.kind is not None:
+            by_table.setdefault(id(one.kind), []).append(one)
+    for sharing in by_table.values():
+        assert sharing[0].kind is not None
+        tags = sharing[0].kind.tags
+        for problem in _check(name, driver, [one.device for one in sharing], problems):
+            if _about(problem, by_name) is None and not _follows(problem, tags):
+                problems.add(_place(problem, tags))
+
+
+def _follows(problem: Problem, tags: TagList) -> bool:
+    """Whether it may only follow from a row's unknown type, which has been told."""
+    return problem.row in tags.unsure and problem.column != "address"
+
+
+def _place(problem: Problem, tags: TagList) -> Problem:
+    column = problem.column or ""
+    default = tags.defaults.get(column)
+    if default is not None and column not in tags.own.get(problem.row or 0, frozenset()):
+        return default.moved(problem)
+    remedy = problem.remedy
+    near = did_you_mean(column, TAG_COLUMNS) if column and column not in TAG_COLUMNS else ""
+    if near.startswith("Did you mean"):
+        remedy = f"{remedy}. {near}"
+    return replace(problem, file=tags.file, remedy=remedy)
+
+
+def _check(name: str, driver: type[Driver], devices: list[Device], problems: Problems) -> list[Problem]:
+    try:
+        return driver.check(devices)
+    except ConfigError as error:
+        return list(error.problems)
+    except Exception as error:  # A driver is foreign code: what it breaks on is told, and the rest is checked.
+        what = f"the driver {name} failed at checking its devices ({type(error).__name__}: {error})"
+        problems.fault("", name, what, "Report it to who made the driver; other devices are not affected")
+        return []
