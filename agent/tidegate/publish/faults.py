@@ -1,0 +1,89 @@
+"""What a broker's refusal means, and how long to stay away after a fault. It knows no connection.
+
+again    the broker or the way to it is not well: come back, with growing pauses
+taken    somebody else connected under our client id: come back, but not at once
+smaller  what was sent is too large for it: cut it smaller, come back
+parked   somebody has to act (credentials, rights, settings): data is kept, and we knock once in a while
+"""
+
+from enum import StrEnum
+from random import Random
+
+from tidegate.errors import PublishError, TargetRefused
+
+FAILURE = 0x80
+UNHEARD = 0x10
+RETAIN_NOT_SUPPORTED = 0x9A
+BACK_OFF_FACTOR = 1.5
+TAKEN_PAUSE_S_MIN = 10.0
+# A connection that lived so long was a good one: the next fault begins with a short pause again.
+GOOD_CONNECTION_S = 5.0
+
+
+class Fault(StrEnum):
+    """What to do about a reason code."""
+
+    AGAIN = "again"
+    TAKEN = "taken"
+    SMALLER = "smaller"
+    PARKED = "parked"
+
+
+# MQTT 5, 2.4. What is not listed is `again`: a fault that we don't know must not stop the data for good.
+FAULTS = {
+    0x84: Fault.PARKED,  # unsupported protocol version
+    0x85: Fault.PARKED,  # client id not valid
+    0x86: Fault.PARKED,  # bad user name or password
+    0x87: Fault.PARKED,  # not authorized
+    0x8A: Fault.PARKED,  # banned
+    0x8C: Fault.PARKED,  # bad authentication method
+    0x8E: Fault.TAKEN,  # session taken over
+    0x8F: Fault.PARKED,  # topic filter invalid
+    0x90: Fault.PARKED,  # topic name invalid
+    0x95: Fault.SMALLER,  # packet too large
+    0x99: Fault.PARKED,  # payload format invalid
+    0x9A: Fault.PARKED,  # retain not supported
+    0x9B: Fault.PARKED,  # QoS not supported
+}
+
+
+class SessionTaken(PublishError):
+    """Another client connected under our client id: two gateways with one identity evict each other for ever."""
+
+
+class TooLarge(PublishError):
+    """The broker does not take a packet of this size."""
+
+
+def refusal(what: str, code: int) -> PublishError:
+    """The error for a reason code of a CONNACK, PUBACK or DISCONNECT; `what` names it in words."""
+    words = f"{what} (0x{code:02X})"
+    match FAULTS.get(code, Fault.AGAIN):
+        case Fault.PARKED:
+            return TargetRefused(words, code)
+        case Fault.TAKEN:
+            return SessionTaken(f"{words}: is there a second gateway with this client id?")
+        case Fault.SMALLER:
+            return TooLarge(words)
+        case _:
+            return PublishError(words)
+
+
+class BackOff:
+    """Growing pauses with jitter: a thousand gateways must not come back to a broker in the same second."""
+
+    def __init__(self, min_s: float, max_s: float, rng: Random) -> None:
+        self._min_s = min_s
+        self._max_s = max_s
+        self._rng = rng
+        self._next_s = min_s
+
+    def pause_s(self, least_s: float = 0.0) -> float:
+        """How long to stay away now, at least `least_s`; the next pause is longer."""
+        pause_s = max(self._next_s, min(least_s, self._max_s))
+        self._next_s = min(self._next_s * BACK_OFF_FACTOR, self._max_s)
+        return pause_s * self._rng.uniform(0.5, 1.0)
+
+    def reset(self) -> None:
+        """The last connection was a good one."""
+        self._next_s = self._min_s
