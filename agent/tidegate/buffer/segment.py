@@ -1,0 +1,262 @@
+"""Segment: one SQLite file of blocks. Written by the writer alone; sealed ones are read with `immutable`.
+
+    made with its first block ──▶ appended to ──▶ sealed: WAL folded in, no journal left, never changed again
+
+It does not know which number comes next, nor who reads.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tidegate.buffer.block import Block, decode
+from tidegate.errors import BufferDamaged, FrameDamaged
+from tidegate.model.frame import Frame
+
+SCHEMA = Path(__file__).with_name("segment.sql").read_text()
+VERSION = 1
+PAGE_BLOCKS_MAX = 64
+PROBES_MAX = 62  # Doubling steps over damaged rows: reaches past every 63-bit number.
+BUSY_S = 5.0
+WAL_BYTES_KEPT = 1 << 20
+
+COLUMNS = "first, last, frames, readings, t0, t1, codec, crc32, prev, data"
+
+
+@dataclass(frozen=True, slots=True)
+class Meta:
+    """What a segment says about itself."""
+
+    epoch: str
+    first: int
+    before: bytes
+    made_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """Numbers first..last that can't be read: `readings` and times as far as the row still tells."""
+
+    first: int
+    last: int
+    what: str
+    readings: int = 0
+    t0: int = 0
+    t1: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Frames of one segment up to number `upto`, and what of them is damaged."""
+
+    frames: tuple[tuple[int, Frame], ...]
+    upto: int
+    damaged: tuple[Damage, ...] = ()
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """The one connection that writes a file: WAL, every commit synced. Raises sqlite3.Error."""
+    db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+    try:
+        for pragma in (
+            "secure_delete=0",
+            "trusted_schema=0",
+            "cell_size_check=1",
+            "mmap_size=0",
+            f"journal_size_limit={WAL_BYTES_KEPT}",
+            "journal_mode=WAL",
+            "synchronous=FULL",
+        ):
+            db.execute(f"PRAGMA {pragma}").fetchall()
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def look(path: Path) -> sqlite3.Connection:
+    """A connection that only reads a sealed segment, which by being sealed never changes. Raises sqlite3.Error."""
+    where = path.absolute().as_uri() + "?mode=ro&immutable=1"
+    return sqlite3.connect(where, uri=True, isolation_level=None, check_same_thread=False)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make names that were made or removed in a folder last through a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class Segment:
+    """The segment that takes commits. Raises sqlite3.Error when the disk does not do its part."""
+
+    def __init__(self, path: Path, db: sqlite3.Connection, tables: set[bytes]) -> None:
+        self.path = path
+        self._db = db
+        self._tables = tables
+
+    @classmethod
+    def make(cls, path: Path, meta: Meta, blocks: Sequence[Block], tables: Mapping[bytes, bytes]) -> "Segment":
+        """A new file, with its first blocks in the transaction that makes it."""
+        db = connect(path)
+        try:
+            db.executescript("BEGIN IMMEDIATE;\n" + SCHEMA)
+            db.execute("INSERT INTO meta VALUES (?, ?, ?, ?)", (meta.epoch, meta.first, meta.before, meta.made_us))
+            segment = cls(path, db, set())
+            segment._insert(blocks, tables)
+            db.execute("COMMIT")
+            sync_folder(path.parent)
+        except BaseException:
+            db.close()
+            raise
+        return segment
+
+    @classmethod
+    def reopen(cls, path: Path) -> "Segment":
+        """A file that was not sealed: SQLite folds in what its WAL proves."""
+        db = connect(path)
+        try:
+            tables = {row[0] for row in db.execute("SELECT hash FROM tables")}
+        except BaseException:
+            db.close()
+            raise
+        return cls(path, db, tables)
+
+    @property
+    def db(self) -> sqlite3.Connection:
+        """For reading in the writer's thread."""
+        return self._db
+
+    def append(self, blocks: Sequence[Block], tables: Mapping[bytes, bytes]) -> None:
+        """One transaction: blocks, and those of the tables that this segment has not yet."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            self._insert(blocks, tables)
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+
+    def _insert(self, blocks: Sequence[Block], tables: Mapping[bytes, bytes]) -> None:
+        new = {key: document for key, document in tables.items() if key not in self._tables}
+        self._db.executemany("INSERT OR IGNORE INTO tables VALUES (?, ?)", new.items())
+        self._db.executemany(
+            f"INSERT INTO blocks ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [(b.first, b.last, b.frames, b.readings, b.t0, b.t1, b.codec, b.crc32, b.prev, b.data) for b in blocks],
+        )
+        self._tables |= new.keys()
+
+    @property
+    def bytes(self) -> int:
+        """What it takes on disk now, journal and all."""
+        return sum(size_of(self.path.with_name(self.path.name + end)) for end in ("", "-wal", "-shm"))
+
+    def seal(self) -> int:
+        """Fold the WAL in, leave one file that nobody changes any more, close it. Returns its bytes."""
+        busy, _, _ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise sqlite3.OperationalError(f"{self.path.name}: somebody reads it, it can't be sealed")
+        (mode,) = self._db.execute("PRAGMA journal_mode=DELETE").fetchone()
+        if mode != "delete":
+            raise sqlite3.OperationalError(f"{self.path.name}: its journal stays in mode {mode}")
+        self._db.close()
+        sync_folder(self.path.parent)
+        return size_of(self.path)
+
+    def close(self) -> None:
+        """Let go of it as it is."""
+        self._db.close()
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file; 0 when there is none."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def meta_of(db: sqlite3.Connection) -> Meta:
+    """What a segment says about itself. Raises BufferDamaged when it is none that this build reads."""
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version != VERSION:
+        raise BufferDamaged(f"a segment of version {version}; this build reads version {VERSION}")
+    row = db.execute("SELECT epoch, first, before, made_us FROM meta").fetchone()
+    if row is None:
+        raise BufferDamaged("a segment that does not say whose it is")
+    return Meta(*row)
+
+
+def blocks_from(db: sqlite3.Connection, first: int, last: int) -> Iterator[Block]:
+    """The blocks that hold any of first..last, rising, one at a time; at most PAGE_BLOCKS_MAX."""
+    found = db.execute(
+        f"SELECT {COLUMNS} FROM blocks WHERE first <= ?2 AND first >= "
+        "coalesce((SELECT max(first) FROM blocks WHERE first <= ?1), ?1) ORDER BY first LIMIT ?3",
+        (first, last, PAGE_BLOCKS_MAX),
+    )
+    return (Block(*row) for row in found)
+
+
+def collect(db: sqlite3.Connection, first: int, last: int, bytes_max: int) -> Found:
+    """Frames first..last of one segment, until about `bytes_max` of them (at least one). Damage is told, not raised."""
+    frames: list[tuple[int, Frame]] = []
+    damaged: list[Damage] = []
+    size, at = 0, first
+    try:
+        for block in blocks_from(db, first, last):
+            if block.last < at:
+                continue
+            if block.first > at:
+                damaged.append(Damage(at, block.first - 1, "no block holds these numbers"))
+                at = block.first
+            try:
+                listed = [(number, data) for number, data in decode(block) if at <= number <= last]
+            except BufferDamaged as error:
+                end = min(block.last, last)
+                damaged.append(Damage(at, end, str(error), block.readings, block.t0, block.t1))
+                listed, at = [], end + 1
+            for number, data in listed:
+                if frames and size + len(data) > bytes_max:
+                    return Found(tuple(frames), number - 1, tuple(damaged))
+                at = number + 1
+                try:
+                    frames.append((number, Frame.decode(data)))
+                    size += len(data)
+                except (FrameDamaged, UnicodeDecodeError) as error:
+                    damaged.append(Damage(number, number, str(error), 0, block.t0, block.t1))
+            if at > last:
+                return Found(tuple(frames), last, tuple(damaged))
+        if len(frames) + len(damaged) > 0 and _further(db, at, last):
+            return Found(tuple(frames), at - 1, tuple(damaged))
+        damaged.append(Damage(at, last, "no block holds these numbers"))
+        return Found(tuple(frames), last, tuple(damaged))
+    except sqlite3.DatabaseError as error:
+        upto = _past(db, at, last)
+        damaged.append(Damage(at, upto, str(error)))
+        return Found(tuple(frames), upto, tuple(damaged))
+
+
+def _further(db: sqlite3.Connection, at: int, last: int) -> bool:
+    """Whether the page ended for its length only, and blocks go on at number `at`."""
+    return db.execute("SELECT 1 FROM blocks WHERE first BETWEEN ? AND ?", (at, last)).fetchone() is not None
+
+
+def _past(db: sqlite3.Connection, at: int, last: int) -> int:
+    """The last number of a stretch that can't be read from `at` on: steps over it, doubling, until a row answers."""
+    for power in range(PROBES_MAX):
+        beyond = at + (1 << power)
+        if beyond > last:
+            break
+        try:
+            row = db.execute(
+                f"SELECT {COLUMNS} FROM blocks WHERE first >= ? ORDER BY first LIMIT 1", (beyond,)
+            ).fetchone()
+        except sqlite3.DatabaseError:
+            continue
+        return min(last, row[0] - 1) if row is not None else last
+    return last
