@@ -22,7 +22,7 @@ from tests.campaigns.checker import check
 from tests.campaigns.scene import GATEWAY, STOP_DEADLINE_S, TARGET, Load, Scene, covered_upto, stamp_us
 
 # Small segments, so that kills fall into seals and openings too.
-LOAD = Load(units=20, registers=125, interval_ms=200, buses=4, segment="256kB")
+LOAD = Load(units=20, registers=125, interval_ms=200, buses=4, segment="300kB")
 EARLY_SHARE = 0.25
 EARLY_S = (0.05, 0.9)
 UNDER_LOAD_S = (0.0, 2.0)

@@ -105,6 +105,7 @@ class Scene:
         except ChildFailed:
             self.broker.kill()
             raise
+        self.ports = ports
         self.configuration = write_configuration(folder, load, ports, broker.url)
 
     def record(self, *arguments: str) -> Child:
