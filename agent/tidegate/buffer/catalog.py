@@ -12,7 +12,7 @@ class Entry:
     epoch: str
     first: int
     last: int
-    bytes: int
+    size_bytes: int
     frames: int
     readings: int
     t0: int
@@ -95,7 +95,7 @@ class Catalog:
         # New lists, since the loop may be looking at the old ones.
         row.entries = [*row.entries[:at], entry, *row.entries[at:]]
         row.firsts = [e.first for e in row.entries]
-        self.sealed_bytes += entry.bytes
+        self.sealed_bytes += entry.size_bytes
         self.segments += 1
 
     def remove(self, entry: Entry) -> None:
@@ -103,7 +103,7 @@ class Catalog:
         row = self._rows[entry.epoch]
         row.entries = [e for e in row.entries if e.first != entry.first]
         row.firsts = [e.first for e in row.entries]
-        self.sealed_bytes -= entry.bytes
+        self.sealed_bytes -= entry.size_bytes
         self.segments -= 1
 
     def oldest(self) -> Entry | None:

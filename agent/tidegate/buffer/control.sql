@@ -65,6 +65,9 @@ CREATE TABLE ledger (
     carrier INTEGER
 ) STRICT;
 
+CREATE INDEX ledger_waiting ON ledger (id) WHERE carrier IS NULL;
+CREATE INDEX ledger_closing ON ledger (epoch) WHERE frames IS NOT NULL;
+
 CREATE TABLE tables (
     hash BLOB PRIMARY KEY,            -- first 8 bytes of SHA-256 of the document
     document BLOB NOT NULL            -- JSON, as published

@@ -7,7 +7,8 @@ It does not know which number comes next, nor who reads.
 
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -152,7 +153,7 @@ class Segment:
         self._tables |= new.keys()
 
     @property
-    def bytes(self) -> int:
+    def size_bytes(self) -> int:
         """What it takes on disk now, journal and all."""
         return sum(size_of(self.path.with_name(self.path.name + end)) for end in ("", "-wal", "-shm"))
 
@@ -192,53 +193,79 @@ def meta_of(db: sqlite3.Connection) -> Meta:
     return Meta(*row)
 
 
-def blocks_from(db: sqlite3.Connection, first: int, last: int) -> Iterator[Block]:
-    """The blocks that hold any of first..last, rising, one at a time; at most PAGE_BLOCKS_MAX."""
-    found = db.execute(
-        f"SELECT {COLUMNS} FROM blocks WHERE first <= ?2 AND first >= "
-        "coalesce((SELECT max(first) FROM blocks WHERE first <= ?1), ?1) ORDER BY first LIMIT ?3",
-        (first, last, PAGE_BLOCKS_MAX),
-    )
-    return (Block(*row) for row in found)
+def blocks_from(db: sqlite3.Connection, first: int, last: int) -> Generator[Block, None, None]:
+    """The blocks that hold any of first..last, rising, one at a time; at most PAGE_BLOCKS_MAX.
+
+    Close it when it is not read to its end: an open statement would keep the segment from being sealed.
+    """
+    with closing(db.cursor()) as found:
+        found.execute(
+            f"SELECT {COLUMNS} FROM blocks WHERE first <= ?2 AND first >= "
+            "coalesce((SELECT max(first) FROM blocks WHERE first <= ?1), ?1) ORDER BY first LIMIT ?3",
+            (first, last, PAGE_BLOCKS_MAX),
+        )
+        for row in found:
+            yield Block(*row)
 
 
 def collect(db: sqlite3.Connection, first: int, last: int, bytes_max: int) -> Found:
     """Frames first..last of one segment, until about `bytes_max` of them (at least one). Damage is told, not raised."""
-    frames: list[tuple[int, Frame]] = []
-    damaged: list[Damage] = []
-    size, at = 0, first
+    page = _Page(first, last, bytes_max)
     try:
-        for block in blocks_from(db, first, last):
-            if block.last < at:
-                continue
-            if block.first > at:
-                damaged.append(Damage(at, block.first - 1, "no block holds these numbers"))
-                at = block.first
-            try:
-                listed = [(number, data) for number, data in decode(block) if at <= number <= last]
-            except BufferDamaged as error:
-                end = min(block.last, last)
-                damaged.append(Damage(at, end, str(error), block.readings, block.t0, block.t1))
-                listed, at = [], end + 1
-            for number, data in listed:
-                if frames and size + len(data) > bytes_max:
-                    return Found(tuple(frames), number - 1, tuple(damaged))
-                at = number + 1
-                try:
-                    frames.append((number, Frame.decode(data)))
-                    size += len(data)
-                except (FrameDamaged, UnicodeDecodeError) as error:
-                    damaged.append(Damage(number, number, str(error), 0, block.t0, block.t1))
-            if at > last:
-                return Found(tuple(frames), last, tuple(damaged))
-        if len(frames) + len(damaged) > 0 and _further(db, at, last):
-            return Found(tuple(frames), at - 1, tuple(damaged))
-        damaged.append(Damage(at, last, "no block holds these numbers"))
-        return Found(tuple(frames), last, tuple(damaged))
+        with closing(blocks_from(db, first, last)) as blocks:
+            for block in blocks:
+                if page.take(block):
+                    return page.found()
+        if page.at == first or not _further(db, page.at, last):
+            page.miss(Damage(page.at, last, "no block holds these numbers"))
     except sqlite3.DatabaseError as error:
-        upto = _past(db, at, last)
-        damaged.append(Damage(at, upto, str(error)))
-        return Found(tuple(frames), upto, tuple(damaged))
+        page.miss(Damage(page.at, _past(db, page.at, last), str(error)))
+    return page.found()
+
+
+class _Page:
+    """What `collect` has so far; `at` is the next number."""
+
+    def __init__(self, first: int, last: int, bytes_max: int) -> None:
+        self.at = first
+        self._last = last
+        self._bytes_left = bytes_max
+        self._frames: list[tuple[int, Frame]] = []
+        self._damaged: list[Damage] = []
+
+    def take(self, block: Block) -> bool:
+        """The frames of the next block; True when the page is full or at its end."""
+        if block.last < self.at:
+            return False
+        if block.first > self.at:
+            self.miss(Damage(self.at, block.first - 1, "no block holds these numbers"))
+        try:
+            listed = decode(block)
+        except BufferDamaged as error:
+            end = min(block.last, self._last)
+            self.miss(Damage(self.at, end, str(error), block.readings, block.t0, block.t1))
+            return self.at > self._last
+        for number, data in listed[self.at - block.first : self._last + 1 - block.first]:
+            if self._frames and len(data) > self._bytes_left:
+                return True
+            try:
+                frame = Frame.decode(data)
+            except (FrameDamaged, UnicodeDecodeError) as error:
+                self.miss(Damage(number, number, str(error), 0, block.t0, block.t1))
+                continue
+            self._frames.append((number, frame))
+            self._bytes_left -= len(data)
+            self.at = number + 1
+        return self.at > self._last
+
+    def miss(self, damage: Damage) -> None:
+        """Numbers that can't be read."""
+        self._damaged.append(damage)
+        self.at = damage.last + 1
+
+    def found(self) -> Found:
+        """The page."""
+        return Found(tuple(self._frames), self.at - 1, tuple(self._damaged))
 
 
 def _further(db: sqlite3.Connection, at: int, last: int) -> bool:

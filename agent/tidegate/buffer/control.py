@@ -1,0 +1,196 @@
+"""Control: the one connection to control.db. Epochs and floors, the list of segments, cursors, boots, tag tables.
+
+It keeps rows and proves them; what they mean for a start or a removal is decided elsewhere.
+"""
+
+import json
+import sqlite3
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from tidegate.buffer.catalog import Entry, Numbering
+from tidegate.buffer.cursors import Mark
+from tidegate.buffer.segment import connect
+from tidegate.errors import BufferDamaged, BufferFault
+
+SCHEMA = Path(__file__).with_name("control.sql").read_text()
+VERSION = 1
+FILE = "control.db"
+
+ENTRY = "epoch, first, last, bytes, frames, readings, t0, t1, hash, sealed"
+
+
+def checksum(*fields: object) -> int:
+    """CRC-32 of fields as text, joined by LF."""
+    return zlib.crc32("\n".join(map(str, fields)).encode())
+
+
+class Control:
+    """control.db, opened. Every call raises sqlite3.Error when the disk does not do its part."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self.db = db
+
+    @classmethod
+    def open(cls, path: Path) -> "Control":
+        """Open it, or make it. Raises BufferDamaged when it can't be proven, BufferFault when a newer build made it."""
+        try:
+            db = connect(path)
+        except sqlite3.DatabaseError as error:
+            raise BufferDamaged(f"{path.name}: {error}") from error
+        try:
+            (version,) = db.execute("PRAGMA user_version").fetchone()
+            empty = db.execute("SELECT 1 FROM sqlite_schema").fetchone() is None
+            if version > VERSION:
+                raise BufferFault(
+                    f"{path}: written by a newer tidegate (version {version}, this one reads {VERSION}): install that"
+                )
+            if version == 0 and empty:
+                db.executescript("BEGIN IMMEDIATE;\n" + SCHEMA + "\nCOMMIT;")
+            elif version != VERSION:
+                raise BufferDamaged(f"{path.name}: not a control database")
+            if db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
+                raise BufferDamaged(f"{path.name}: quick_check finds it malformed")
+            control = cls(db)
+            control.numberings()
+        except sqlite3.DatabaseError as error:
+            db.close()
+            raise BufferDamaged(f"{path.name}: {error}") from error
+        except BaseException:
+            db.close()
+            raise
+        return control
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All of what is done within, or nothing."""
+        self.db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.db.execute("COMMIT")
+        except BaseException:
+            if self.db.in_transaction:
+                self.db.execute("ROLLBACK")
+            raise
+
+    def numberings(self) -> list[Numbering]:
+        """Epochs, the current one last; `last` is not known here (0). Raises BufferDamaged on a wrong checksum."""
+        found = []
+        for ordinal, epoch, floor, crc32 in self.db.execute(
+            "SELECT ordinal, epoch, floor, crc32 FROM epochs ORDER BY ordinal"
+        ):
+            if checksum(ordinal, epoch, floor) != crc32:
+                raise BufferDamaged(f"{FILE}: the row of epoch {epoch} has a wrong checksum")
+            found.append(Numbering(ordinal, epoch, floor, 0))
+        return found
+
+    def begin(self, epoch: str, floor: int, reason: str, older: bool = False) -> int:
+        """A new epoch, after all others (before them when `older`); returns its ordinal."""
+        side, step = ("min", -1) if older else ("max", 1)
+        (ordinal,) = self.db.execute(f"SELECT coalesce({side}(ordinal), 0) + ? FROM epochs", (step,)).fetchone()
+        crc32 = checksum(ordinal, epoch, floor)
+        self.db.execute("INSERT INTO epochs VALUES (?, ?, ?, ?, ?)", (ordinal, epoch, floor, reason, crc32))
+        return int(ordinal)
+
+    def set_floor(self, numbering: Numbering) -> None:
+        """An epoch's floor has risen."""
+        crc32 = checksum(numbering.ordinal, numbering.epoch, numbering.floor)
+        self.db.execute(
+            "UPDATE epochs SET floor = ?, crc32 = ? WHERE epoch = ?", (numbering.floor, crc32, numbering.epoch)
+        )
+
+    def forget(self, epoch: str) -> None:
+        """Nothing is left of an epoch."""
+        self.db.execute("DELETE FROM epochs WHERE epoch = ?", (epoch,))
+        self.db.execute("DELETE FROM cursors WHERE epoch = ?", (epoch,))
+
+    def segments(self) -> list[Entry]:
+        """All listed segments, sealed or not."""
+        rows = self.db.execute(f"SELECT {ENTRY} FROM segments ORDER BY epoch, first")
+        return [Entry(*row[:-1], sealed=bool(row[-1])) for row in rows]
+
+    def list_segment(self, entry: Entry) -> None:
+        """A segment is there, or is sealed now."""
+        self.db.execute(
+            f"INSERT OR REPLACE INTO segments ({ENTRY}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                entry.epoch, entry.first, entry.last, entry.size_bytes, entry.frames, entry.readings, entry.t0,
+                entry.t1, entry.hash, int(entry.sealed),
+            ),
+        )  # fmt: skip
+
+    def drop_segment(self, epoch: str, first: int) -> None:
+        """A segment is not there any more."""
+        self.db.execute("DELETE FROM segments WHERE epoch = ? AND first = ?", (epoch, first))
+
+    def marks(self) -> list[Mark]:
+        """The stored cursors. One with a wrong checksum counts as nothing acknowledged: a duplicate, not a loss."""
+        found = []
+        for target, epoch, since, upto, above, crc32 in self.db.execute(
+            "SELECT target, epoch, since, upto, above, crc32 FROM cursors"
+        ):
+            if checksum(target, epoch, since, upto, above) == crc32:
+                pairs = tuple((a, b) for a, b in json.loads(above))
+                found.append(Mark(target, epoch, since, upto, pairs))
+            else:
+                found.append(Mark(target, epoch, 1, 0, ()))
+        return found
+
+    def store_marks(self, marks: Iterable[Mark]) -> None:
+        """Cursors as they are now."""
+        for mark in marks:
+            above = json.dumps([list(pair) for pair in mark.above], separators=(",", ":"))
+            crc32 = checksum(mark.target, mark.epoch, mark.since, mark.upto, above)
+            self.db.execute(
+                "INSERT OR REPLACE INTO cursors VALUES (?, ?, ?, ?, ?, ?)",
+                (mark.target, mark.epoch, mark.since, mark.upto, above, crc32),
+            )
+
+    def keep_tables(self, tables: Mapping[bytes, bytes]) -> None:
+        """Tag tables by hash."""
+        self.db.executemany("INSERT OR IGNORE INTO tables VALUES (?, ?)", tables.items())
+
+    def table(self, key: bytes) -> bytes | None:
+        """The document of a tag table."""
+        row = self.db.execute("SELECT document FROM tables WHERE hash = ?", (key,)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def table_keys(self) -> set[bytes]:
+        """The hashes of all tag tables."""
+        return {row[0] for row in self.db.execute("SELECT hash FROM tables")}
+
+    def box(self) -> tuple[str, bool, int]:
+        """Identity of the box, whether the last shutdown was clean, and a wall time that has passed (µs)."""
+        row = self.db.execute("SELECT identity, clean, wall_us FROM box").fetchone()
+        return ("", True, 0) if row is None else (row[0], bool(row[1]), row[2])
+
+    def set_box(self, identity: str, clean: bool, wall_us: int) -> None:
+        """The same, for the next start."""
+        self.db.execute("INSERT OR REPLACE INTO box VALUES (1, ?, ?, ?)", (identity, int(clean), wall_us))
+
+    def set_wall(self, wall_us: int) -> None:
+        """A wall time that was believed has passed."""
+        self.db.execute("UPDATE box SET wall_us = max(wall_us, ?)", (wall_us,))
+
+    def boot(self) -> tuple[int, int]:
+        """Number and wall time (µs) of the last start; (0, 0) for none."""
+        row = self.db.execute("SELECT boot, wall_us FROM boots ORDER BY boot DESC LIMIT 1").fetchone()
+        return (0, 0) if row is None else (row[0], row[1])
+
+    def add_boot(self, boot: int, kernel: str, wall_us: int, mono_us: int, clock: int) -> None:
+        """A start."""
+        self.db.execute(
+            "INSERT INTO boots VALUES (?, ?, ?, ?, ?, NULL, NULL)", (boot, kernel, wall_us, mono_us, clock)
+        )
+
+    def set_clock(self, boot: int, wall_us: int, mono_us: int) -> None:
+        """The clock of a start that could not be believed at first can be now."""
+        self.db.execute(
+            "UPDATE boots SET set_wall_us = ?, set_mono_us = ? WHERE boot = ?", (wall_us, mono_us, boot)
+        )
