@@ -211,6 +211,8 @@ def _parse_address(text: str, options: Options) -> tuple[Function, int] | None:
     if prefixed:
         function = PREFIXES[prefixed[1].upper()]
         address = int(prefixed[2], 16 if prefixed[2][:2] in ("0x", "0X") else 10)
+    elif options.problems:
+        return None  # What base or registers say is wrong: each row would only repeat it.
     elif HEX.fullmatch(text):
         if declared is None:
             options.wrong("address", f"{text} does not say which registers", "Fill in registers: " + _listed())
