@@ -8,28 +8,31 @@ from pathlib import Path
 import click
 
 from tidegate.acquire.driver import Driver
-from tidegate.acquire.registry import drivers
+from tidegate.acquire.registry import broken, drivers
 from tidegate.cli.main import EXIT_CONFIG
 from tidegate.config.load import Config, load
 from tidegate.errors import ConfigError, Problem
 
-# Of one mistake that many rows share, so many are printed; a line says how many more there are.
-REPEATS_MAX = 3
+# Of one mistake that many rows share so many are printed, and of one kind of mistake in a column; a line says how many
+# more there are.
+TWINS_MAX = 3
+KIN_MAX = 50
 
 
 @click.command()
 @click.argument("config", type=click.Path(path_type=Path))
 @click.option("--wire", is_flag=True, help="Print for each tag what is read over the wire.")
-def command(config: Path, wire: bool) -> None:
+@click.option("--all", "every", is_flag=True, help="Print also what many rows have in common for each of them.")
+def command(config: Path, wire: bool, every: bool) -> None:
     """Check CONFIG and all tables that it names, without connecting to anything. Exit 78 when it can't be used."""
     try:
         loaded = load(config, os.environ)
     except ConfigError as error:
-        _echo(_told(error.problems))
+        _echo(_told(error.problems, every))
         fatal = sum(problem.fatal for problem in error.problems)
         click.echo(_counted(fatal, "problem"))
         sys.exit(EXIT_CONFIG)
-    _echo(_told(loaded.warnings))
+    _echo(_told((*broken(), *loaded.warnings), every))
     if wire:
         _echo(_wire(loaded, drivers()))
     _echo(_summary(loaded))
@@ -40,19 +43,23 @@ def _echo(lines: Iterator[str]) -> None:
         click.echo(line)
 
 
-def _told(problems: Sequence[Problem]) -> Iterator[str]:
-    """A line a problem; what is wrong in the same way in many rows of a column is cut short."""
-    alike: dict[tuple[object, ...], list[Problem]] = {}
+def _told(problems: Sequence[Problem], every: bool) -> Iterator[str]:
+    """A line a problem. What many rows of one column have in common is cut short, unless `every` is wanted."""
+    alike: dict[tuple[object, ...], int] = {}
+    left_out: dict[tuple[object, ...], list[Problem]] = {}
     for problem in problems:
-        same = (problem.column, problem.what, problem.remedy) if problem.column else (problem.row, problem.key, problem)
-        alike.setdefault((problem.file, problem.fatal, *same), []).append(problem)
-    for group in alike.values():
-        kind = "" if group[0].fatal else "warning: "
-        for problem in group[:REPEATS_MAX]:
-            yield f"{kind}{problem}"
-        if len(group) > REPEATS_MAX:
-            more = _counted(len(group) - REPEATS_MAX, "more row")
-            yield f"{kind}{group[0].file} [{group[0].column}]: the same in {more}, to row {group[-1].row}"
+        kin = (problem.file, problem.fatal, problem.column, problem.remedy)
+        twins = (*kin, problem.what)
+        for key in (kin, twins):
+            alike[key] = alike.get(key, 0) + 1
+        if every or not problem.column or (alike[kin] <= KIN_MAX and alike[twins] <= TWINS_MAX):
+            yield f"{'' if problem.fatal else 'warning: '}{problem}"
+        else:
+            left_out.setdefault(kin, []).append(problem)
+    for (file, fatal, column, _), rest in left_out.items():
+        more = _counted(len(rest), "more row")
+        kind = "" if fatal else "warning: "
+        yield f"{kind}{file} [{column}]: the same in {more}, to row {rest[-1].row}; --all prints them"
 
 
 def _wire(config: Config, known: Mapping[str, type[Driver]]) -> Iterator[str]:
@@ -75,7 +82,7 @@ def _summary(config: Config) -> Iterator[str]:
     for target in config.targets:
         insecure = ", in the clear" if target.exposed else ""
         yield f"target {target.name}: {target.url}, MQTT {target.mqtt}{insecure}"
-    yield f"state {config.state}, quota {config.buffer.quota_bytes / 1e9:g} GB, configuration {config.fingerprint}"
+    yield f"state {config.state}, quota {config.buffer.quota_bytes / 1e9:.3g} GB, configuration {config.fingerprint}"
 
 
 def _short(number: float) -> str:

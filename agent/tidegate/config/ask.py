@@ -12,6 +12,8 @@ from tidegate.config.tags import TagList
 from tidegate.errors import ConfigError, Problem
 from tidegate.model.device import Device
 
+ByPlace = Mapping[tuple[str, int | None], Placed]
+
 
 def ask_drivers(
     placed: Sequence[Placed], drivers: Mapping[str, type[Driver]], broken: Iterable[Problem], problems: Problems
@@ -20,13 +22,14 @@ def ask_drivers(
     by_driver: dict[str, list[Placed]] = {}
     for one in placed:
         by_driver.setdefault(one.device.driver, []).append(one)
-    failed = [problem for problem in broken if problem.key in by_driver]
-    for problem in failed:
-        problems.add(problem)
+    # The registry warns of a driver that can't be used; for who uses it, that is fatal.
+    failed = {name: problem for problem in broken if (name := problem.key.split()[-1]) in by_driver}
+    for problem in failed.values():
+        problems.add(replace(problem, fatal=True))
     for name, devices in by_driver.items():
         if name in drivers:
             _ask(name, drivers[name], devices, problems)
-        elif not any(problem.key == name for problem in failed):
+        elif name not in failed:
             for one in devices:
                 what, remedy = f"there is no driver {name!r}", did_you_mean(name, sorted(drivers))
                 problem = Problem("", one.device.name, what, remedy, one.device.row, "driver")
@@ -37,26 +40,26 @@ def _ask(name: str, driver: type[Driver], placed: Sequence[Placed], problems: Pr
     found = _check(name, driver, [one.device for one in placed], problems)
     if not found:
         return
-    by_name = {one.device.name: one for one in placed}
+    # A name may wrongly stand there twice; the row tells the devices apart.
+    by_place = {(one.device.name, one.device.row): one for one in placed}
     of_tags = False
     for problem in found:
-        one = _about(problem, by_name)
+        one = _about(problem, by_place)
         if one is None:
             of_tags = True
-        else:
+        elif problem.column not in one.unsure:
             problems.add(one.place(problem))
     if of_tags:
-        _ask_by_table(name, driver, placed, by_name, problems)
+        _ask_by_table(name, driver, placed, by_place, problems)
 
 
-def _about(problem: Problem, by_name: Mapping[str, Placed]) -> Placed | None:
-    """The device that a problem is about; None when it is about a tag."""
-    one = by_name.get(problem.key) or by_name.get(problem.key.split(" ")[0])
-    return one if one is not None and problem.row == one.device.row else None
+def _about(problem: Problem, by_place: ByPlace) -> Placed | None:
+    """The device that a problem is about; None when it is about a tag. A device's name holds no space."""
+    return by_place.get((problem.key.split(" ")[0], problem.row))
 
 
 def _ask_by_table(
-    name: str, driver: type[Driver], placed: Sequence[Placed], by_name: Mapping[str, Placed], problems: Problems
+    name: str, driver: type[Driver], placed: Sequence[Placed], by_place: ByPlace, problems: Problems
 ) -> None:
     """Rows are rows of a table, and a driver does not know which: asked about one table at a time, we do."""
     by_table: dict[int, list[Placed]] = {}
@@ -67,7 +70,7 @@ def _ask_by_table(
         assert sharing[0].kind is not None
         tags = sharing[0].kind.tags
         for problem in _check(name, driver, [one.device for one in sharing], problems):
-            if _about(problem, by_name) is None and not _follows(problem, tags):
+            if _about(problem, by_place) is None and not _follows(problem, tags):
                 problems.add(_place(problem, tags))
 
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from tidegate.config import quantities, spreadsheet
 from tidegate.config.defaults import Default
-from tidegate.config.document import DevicesSection, GroupSection
+from tidegate.config.document import UNSAID, DevicesSection, GroupSection
 from tidegate.config.files import Files
 from tidegate.config.placeholders import Placeholders
 from tidegate.config.problems import Problems
@@ -36,13 +36,17 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A device, and where each thing about it was written: for problems that its driver finds."""
+    """A device, and where each thing about it was written: for problems that its driver finds.
+
+    `unsure` are the columns that have been told already: what its driver says about them only follows from that.
+    """
 
     device: Device
     kind: Kind | None
     file: str
     own: frozenset[str]
     defaults: Mapping[str, Default]
+    unsure: frozenset[str]
     inline: tuple[Toml, int] | None = None
 
     def place(self, problem: Problem) -> Problem:
@@ -78,7 +82,7 @@ class DeviceReader:
         listed = self._source.document.devices
         found = self._listed(listed) if listed is not None else []
         found += [self._inline(index, texts) for index, texts in enumerate(self._source.document.device)]
-        if not found and listed is None:
+        if not found and listed is None and not {"devices", "device"} & self._source.repaired:
             remedy = 'Add [devices] with file = "devices.csv", or a [[device]] section for each'
             self._problems.fault(self._source.file, "", "there is no device", remedy)
         elif len(found) > DEVICES_MAX:
@@ -88,6 +92,8 @@ class DeviceReader:
         return found
 
     def _listed(self, section: DevicesSection) -> list[Placed]:
+        if section.file == UNSAID:
+            return []
         try:
             data = self._files.read(section.file)
         except Unfit as unfit:
@@ -111,7 +117,7 @@ class DeviceReader:
 
     def _device(self, file: str, row: Row, inline: tuple[Toml, int] | None) -> Placed:
         # Text of the TOML file has been filled in already.
-        cells = _Cells(file, row if inline else self._filled(file, row), inline, self._problems)
+        cells = _Cells(file, row, inline, self._placeholders, self._problems)
         name = cells.name()
         driver = row.text("driver") or DRIVER
         kind = self._kind(cells)
@@ -136,19 +142,7 @@ class DeviceReader:
             row=row.number,
         )
         filled = frozenset(c for c, t in zip(cells.row.columns, cells.row.cells, strict=True) if t)
-        return Placed(device, kind, file, filled, defaults, inline)
-
-    def _filled(self, file: str, row: Row) -> Row:
-        if not any("${" in cell for cell in row.cells):
-            return row
-        cells = []
-        for column, cell in zip(row.columns, row.cells, strict=True):
-            try:
-                cells.append(self._placeholders.fill(cell))
-            except Unfit as unfit:
-                self._problems.fault(file, row.text("name"), unfit.what, unfit.remedy, row.number, column)
-                cells.append(cell)
-        return Row(row.number, row.columns, tuple(cells))
+        return Placed(device, kind, file, filled, defaults, cells.unsure, inline)
 
     def _kind(self, cells: "_Cells") -> Kind | None:
         wanted = cells.text("table")
@@ -200,11 +194,35 @@ class DeviceReader:
 class _Cells:
     """The cells of one device, each problem noted where the cell stands."""
 
-    def __init__(self, file: str, row: Row, inline: tuple[Toml, int] | None, problems: Problems) -> None:
+    def __init__(
+        self, file: str, row: Row, inline: tuple[Toml, int] | None, placeholders: Placeholders, problems: Problems
+    ) -> None:
         self.row = row
         self._file = file
         self._inline = inline
         self._problems = problems
+        self._unsure: set[str] = set()
+        if inline is None:
+            self._fill(placeholders)
+        else:
+            # The texts of the TOML file have been filled in, and their problems told.
+            source, index = inline
+            self._unsure.update(str(path[2]) for path in source.unfilled if path[:2] == ("device", index))
+
+    @property
+    def unsure(self) -> frozenset[str]:
+        """The columns with a problem."""
+        return frozenset(self._unsure)
+
+    def _fill(self, placeholders: Placeholders) -> None:
+        cells = list(self.row.cells)
+        for index, column in enumerate(self.row.columns):
+            if "${" in cells[index]:
+                try:
+                    cells[index] = placeholders.fill(cells[index])
+                except Unfit as unfit:
+                    self.fault(column, unfit.what, unfit.remedy)
+        self.row = Row(self.row.number, self.row.columns, tuple(cells))
 
     def name(self) -> str:
         name = unicodedata.normalize("NFC", self.row.text("name"))
@@ -227,12 +245,14 @@ class _Cells:
             return otherwise
 
     def fault(self, column: str, what: str, remedy: str) -> None:
+        self._unsure.add(column)
         if self._inline is None:
             self._problems.fault(self._file, self.row.text("name"), what, remedy, self.row.number, column)
             return
         source, index = self._inline
         row = source.lines.of(("device", index, column))
-        self._problems.fault(self._file, f"device.{column}", what, remedy, row)
+        key = f"{self.row.text('name') or 'device'} {column}"
+        self._problems.fault(self._file, key, what, remedy, row)
 
 
 def groups(sections: Mapping[str, GroupSection]) -> dict[str, tuple[float, float]]:

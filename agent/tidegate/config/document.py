@@ -33,6 +33,9 @@ CLIENT_ID_LETTERS_MAX = 256
 POLICIES_S = {"strict": 0.1, "normal": 1.0, "flash-saver": 5.0}
 VERSIONS = ("5", "3.1.1")
 
+# Stands in for the name of a file that is missing or can't be told; no file has it.
+UNSAID = "\x00"
+
 _PREFIX = re.compile(r"[^/+#$\x00][^+#\x00]*")
 
 

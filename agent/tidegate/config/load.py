@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tidegate.acquire import registry
 from tidegate.acquire.driver import Driver
-from tidegate.buffer.settings import BufferSettings
+from tidegate.buffer.settings import SEGMENTS_IN_QUOTA_MIN, BufferSettings
 from tidegate.config import toml
 from tidegate.config.ask import ask_drivers
 from tidegate.config.devices import DeviceReader, Placed, groups
@@ -23,9 +23,6 @@ from tidegate.config.targets import read_targets
 from tidegate.errors import ConfigError, Problem
 from tidegate.model.device import Device
 from tidegate.publish.settings import TargetSettings
-
-# Less would make every seal an eviction (formats §2).
-SEGMENTS_MIN = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,21 +92,22 @@ def _buffer(source: toml.Toml, folder: Path, problems: Problems) -> BufferSettin
     state = folder / source.document.gateway.state
     if state.exists() and not state.is_dir():
         source.fault(problems, ("gateway", "state"), f"{state} is not a folder", "Name a folder; it is made at start")
+    _warn_policy(source, section, problems)
     usual = BufferSettings(folder=state)
-    settings = BufferSettings(
+    quota_bytes, segment_bytes = section.quota or usual.quota_bytes, section.segment or usual.segment_bytes
+    if quota_bytes < SEGMENTS_IN_QUOTA_MIN * segment_bytes:
+        at = ("buffer", "quota" if section.quota else "segment")
+        what = f"the quota holds fewer than {SEGMENTS_IN_QUOTA_MIN} segments of {segment_bytes:,} bytes"
+        source.fault(problems, at, what, "Raise quota, or lower segment")
+        return usual
+    return BufferSettings(
         folder=state,
         commit_interval_s=section.commit_interval or POLICIES_S[section.policy],
         commit_readings=section.commit_readings or usual.commit_readings,
-        quota_bytes=section.quota or usual.quota_bytes,
-        segment_bytes=section.segment or usual.segment_bytes,
+        quota_bytes=quota_bytes,
+        segment_bytes=segment_bytes,
         segment_age_s=section.segment_age or usual.segment_age_s,
     )
-    if settings.quota_bytes < SEGMENTS_MIN * settings.segment_bytes:
-        at = ("buffer", "quota" if section.quota else "segment")
-        what = f"the quota holds fewer than {SEGMENTS_MIN} segments of {settings.segment_bytes:,} bytes"
-        source.fault(problems, at, what, "Raise quota, or lower segment")
-    _warn_policy(source, section, problems)
-    return settings
 
 
 def _warn_policy(source: toml.Toml, section: BufferSection, problems: Problems) -> None:
@@ -121,6 +119,8 @@ def _warn_policy(source: toml.Toml, section: BufferSection, problems: Problems) 
 def _warn_unused(
     source: toml.Toml, tables: Tables, placed: list[Placed], drivers: Collection[str], problems: Problems
 ) -> None:
+    if problems.faults:
+        return  # What is not used may be meant by what is wrong.
     document = source.document
     used_groups = {group.name for one in placed for group in one.device.groups}
     for name in document.groups.keys() - used_groups:

@@ -11,7 +11,7 @@ from typing import Any
 
 from tidegate.config import spreadsheet, toml
 from tidegate.config.defaults import Default
-from tidegate.config.document import TableSection, plain_text
+from tidegate.config.document import UNSAID, TableSection, plain_text
 from tidegate.config.files import Files
 from tidegate.config.problems import Problems
 from tidegate.config.quantities import Unfit, did_you_mean
@@ -70,6 +70,8 @@ class Tables:
                 self._source.fault(self._problems, path, what, f"Fill in the column `{key}` in {section.file}")
             elif text:
                 defaults[key.lower()] = self._source.default(path, text)
+        if section.file == UNSAID:
+            return None
         try:
             data = self._files.read(section.file)
         except Unfit as unfit:

@@ -16,7 +16,7 @@ def read_targets(source: Toml, folder: Path, problems: Problems) -> tuple[Target
         _Target(source, index, section, folder, problems).settings()
         for index, section in enumerate(source.document.target)
     )
-    if not targets:
+    if not targets and "target" not in source.repaired:
         what = "there is no target: readings are kept, and go nowhere"
         problems.warn(source.file, "target", what, "Add a section [[target]] with name and url")
     _refuse_repeats(source, targets, problems)

@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,13 +10,27 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from tidegate.config.defaults import Default
-from tidegate.config.document import SECTIONS, Document, validate
+from tidegate.config.document import SECTIONS, UNSAID, Document, validate
 from tidegate.config.lines import Lines, Path
 from tidegate.config.placeholders import Placeholders
 from tidegate.config.problems import Problems
 from tidegate.config.quantities import Unfit, did_you_mean
 
 SECRET_KEYS = frozenset({("target", "password")})
+
+# Each removes what the one before revealed; nothing is nested deeper than this.
+REPAIRS_MAX = 5
+
+# What is taken for a required key that is missing, once that has been told.
+STAND_INS: dict[tuple[str, str], str] = {
+    ("gateway", "name"): "unnamed",
+    ("gateway", "state"): "state",
+    ("groups", "interval"): "1s",
+    ("tables", "file"): UNSAID,
+    ("devices", "file"): UNSAID,
+    ("target", "name"): "unnamed",
+    ("target", "url"): "mqtt://127.0.0.1",
+}
 
 # tomllib of Python 3.11 to 3.13 tells the place in its message only.
 _PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)")
@@ -36,11 +51,16 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Toml:
-    """A TOML file as read: `file` as problems name it, the checked document, and where each key stands."""
+    """A TOML file as read: `file` as problems name it, the checked document, and where each key stands.
+
+    `unfilled` are the keys whose placeholder can't be filled, `repaired` the sections that have problems.
+    """
 
     file: str
     document: Document
     lines: Lines
+    unfilled: frozenset[Path] = frozenset()
+    repaired: frozenset[str] = frozenset()
 
     def default(self, path: Path, text: str) -> Default:
         """The text of a key that stands in for texts of a table."""
@@ -56,23 +76,31 @@ class Toml:
 
 
 def read(data: bytes, file: str, placeholders: Placeholders, problems: Problems) -> Toml | None:
-    """The file's document; None, with the problems noted, when it can't be used."""
+    """The file's document, with every problem noted; None when not even its sections can be told apart.
+
+    What is wrong is left out, or something harmless stands in for it, so that the tables that the file names can be
+    checked in the same go; `repaired` says in which sections.
+    """
     parsed = parse(data, file, problems)
     if parsed is None:
         return None
     tree, lines = parsed
-    told: set[Path] = set()
-    filled = _fill(tree, (), placeholders, file, lines, problems, told)
-    try:
-        document = validate(filled)
-    except ValidationError as error:
-        for details in error.errors(include_url=False):
-            path = _path(details)
-            if path not in told:
-                what, remedy = _explain(details, path)
-                problems.fault(file, dotted(path), what, remedy, lines.of(path))
-        return None
-    return Toml(file, document, lines)
+    unfilled = _Filling(file, lines, placeholders, problems).fill(tree)
+    for path in unfilled:
+        if path[0] in SECTIONS and path[-1] in SECTIONS[str(path[0])].model_fields:
+            _remove(tree, path)
+    repaired = {str(path[0]) for path in unfilled}
+    for attempt in range(REPAIRS_MAX):
+        try:
+            return Toml(file, validate(tree), lines, frozenset(unfilled), frozenset(repaired))
+        except ValidationError as error:
+            for details in error.errors(include_url=False):
+                path = tuple(part for part in details["loc"] if part != "[key]")
+                if attempt == 0 and path not in unfilled:
+                    problems.fault(file, dotted(path), *_explain(details, path), lines.of(path))
+                repaired.add(str(path[0]))
+                _repair(tree, path, details["type"])
+    return None
 
 
 def parse(data: bytes, file: str, problems: Problems) -> tuple[dict[str, Any], Lines] | None:
@@ -99,28 +127,63 @@ def dotted(path: Path) -> str:
     return ".".join(part for part in path if isinstance(part, str))
 
 
-def _fill(
-    value: Any, path: Path, placeholders: Placeholders, file: str, lines: Lines, problems: Problems, told: set[Path]
-) -> Any:
-    """The tree with all placeholders filled in. `told` gathers the keys whose placeholder can't be filled."""
-    if isinstance(value, dict):
-        return {k: _fill(v, (*path, k), placeholders, file, lines, problems, told) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_fill(v, (*path, i), placeholders, file, lines, problems, told) for i, v in enumerate(value)]
-    if not isinstance(value, str):
-        return value
-    try:
-        is_secret = tuple(part for part in path if isinstance(part, str)) in SECRET_KEYS
-        return placeholders.secret(value) if is_secret else placeholders.fill(value)
-    except Unfit as unfit:
-        told.add(path)
-        problems.fault(file, dotted(path), unfit.what, unfit.remedy, lines.of(path))
-        return value
+class _Filling:
+    """Fills in all placeholders of a tree, in place."""
+
+    def __init__(self, file: str, lines: Lines, placeholders: Placeholders, problems: Problems) -> None:
+        self._file = file
+        self._lines = lines
+        self._placeholders = placeholders
+        self._problems = problems
+
+    def fill(self, tree: dict[str, Any]) -> set[Path]:
+        """The keys whose placeholder can't be filled; they keep their text."""
+        unfilled: set[Path] = set()
+        for path, holder in list(_texts(tree, ())):
+            text = holder[path[-1]]
+            try:
+                is_secret = tuple(part for part in path if isinstance(part, str)) in SECRET_KEYS
+                holder[path[-1]] = self._placeholders.secret(text) if is_secret else self._placeholders.fill(text)
+            except Unfit as unfit:
+                unfilled.add(path)
+                self._problems.fault(self._file, dotted(path), unfit.what, unfit.remedy, self._lines.of(path))
+        return unfilled
 
 
-def _path(details: ErrorDetails) -> Path:
-    """Where in the file an error is; pydantic also counts the steps of its own types, such as `[key]`."""
-    return tuple(part for part in details["loc"] if part != "[key]")
+def _texts(holder: Any, path: Path) -> Iterator[tuple[Path, Any]]:
+    """Every text of a tree: its path, and the table or list that holds it under the path's last part."""
+    entries = holder.items() if isinstance(holder, dict) else enumerate(holder)
+    for key, value in entries:
+        if isinstance(value, str):
+            yield (*path, key), holder
+        elif isinstance(value, (dict, list)):
+            yield from _texts(value, (*path, key))
+
+
+def _repair(tree: dict[str, Any], path: Path, kind: str) -> None:
+    """Take what is wrong out of the tree, or put in what is missing, so that the rest can be used."""
+    if kind != "missing":
+        _remove(tree, path)
+    elif len(path) == 1:
+        tree[str(path[0])] = {}
+    elif (stand_in := STAND_INS.get((str(path[0]), str(path[-1])))) is not None:
+        holder: Any = tree
+        for part in path[:-1]:
+            holder = holder[part]
+        holder[path[-1]] = stand_in
+
+
+def _remove(tree: dict[str, Any], path: Path) -> None:
+    """Remove a key; for an entry of a list, the whole list, since the others would change places."""
+    if isinstance(path[-1], int):
+        tree.pop(str(path[0]), None)
+        return
+    holder: Any = tree
+    for part in path[:-1]:
+        if isinstance(holder, dict) and part not in holder:
+            return
+        holder = holder[part]
+    holder.pop(path[-1], None)
 
 
 def _explain(details: ErrorDetails, path: Path) -> tuple[str, str]:
