@@ -1,0 +1,69 @@
+"""The shaper's steps together, on whole frames."""
+
+import struct
+
+import pytest
+
+from tidegate.model.frame import I64, U32, Frame, pack_value, readings
+from tidegate.model.tag import Scale, Tag, TagTable, Type
+from tidegate.shape.shaper import Shaper
+
+TABLE = TagTable(
+    "m",
+    (
+        Tag("temperature", Type.FLOAT64, Type.INT16, scale=Scale(1, 10), deadband=0.5),
+        Tag("count", Type.UINT64, Type.UINT64, deadband=0.0),
+        Tag("state", Type.STRING, Type.STRING, deadband=0.0),
+    ),
+)
+
+
+def frame(temperature: int, count: int, state: str, table: TagTable = TABLE) -> Frame:
+    side = bytearray()
+    values = (
+        pack_value(Type.INT16, temperature, side)
+        + pack_value(Type.UINT64, count, side)
+        + pack_value(Type.STRING, state, side)
+    )
+    tags = struct.pack("<3I", 0, 1, 2)
+    return Frame("m", table.hash, 3, 1, 1, 1, tags, I64.pack(9), U32.pack(0), values, bytes(side))
+
+
+def said(shaped: Frame | None) -> dict[str, object]:
+    return {r.tag: r.value for r in readings(shaped, TABLE)} if shaped else {}
+
+
+def test_only_what_moved_is_kept_of_a_frame() -> None:
+    shaper = Shaper([TABLE])
+
+    assert said(shaper.shape(frame(215, 2**64 - 1, "on"))) == {"temperature": 21.5, "count": 2**64 - 1, "state": "on"}
+    assert said(shaper.shape(frame(216, 2**64 - 1, "on"))) == {}
+    assert said(shaper.shape(frame(221, 2**64 - 1, "off"))) == {"temperature": 22.1, "state": "off"}
+
+
+def test_after_forgetting_everything_is_reported_again() -> None:
+    shaper = Shaper([TABLE])
+    shaper.shape(frame(215, 1, "on"))
+    shaper.forget("m")
+
+    assert len(said(shaper.shape(frame(215, 1, "on")))) == 3
+
+
+def test_forgetting_another_device_changes_nothing() -> None:
+    shaper = Shaper([TABLE])
+    shaper.shape(frame(215, 1, "on"))
+    shaper.forget("other")
+
+    assert shaper.shape(frame(215, 1, "on")) is None
+
+
+def test_a_table_without_rules_passes_frames_as_they_are() -> None:
+    plain = TagTable("m", tuple(Tag(t.name, t.raw, t.raw) for t in TABLE.tags))
+    given = frame(1, 1, "on", plain)
+
+    assert Shaper([plain]).shape(given) is given
+
+
+def test_a_frame_of_an_unknown_table_is_an_error() -> None:
+    with pytest.raises(KeyError):
+        Shaper([]).shape(frame(1, 1, "on"))
