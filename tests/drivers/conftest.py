@@ -8,7 +8,7 @@ from types import TracebackType
 import pytest
 
 MBAP = Struct(">HHHB")
-Answer = Callable[[bytes], bytes | None | Awaitable[bytes | None]]
+Answer = Callable[[bytes], bytes | Awaitable[bytes | None] | None]
 
 
 def adu(transaction: int, unit: int, pdu: bytes, protocol: int = 0) -> bytes:

@@ -67,8 +67,8 @@ def decode(bytes block not None, bytes steps not None, bytearray values not None
     cdef uint64_t slot
     if todo_end % STEP_BYTES:
         raise ValueError("steps are 8 bytes each")
-    for i in range(0, todo_end, STEP_BYTES):
-        memcpy(&step, todo + i, STEP_BYTES)
+    for i in range(todo_end // STEP_BYTES):
+        memcpy(&step, todo + i * STEP_BYTES, STEP_BYTES)
         what = step.code & 0x0F
         if what > WIDE or step.bit > 15:
             raise ValueError(f"no step: code {step.code}, bit {step.bit}")
@@ -98,5 +98,5 @@ def decode(bytes block not None, bytes steps not None, bytearray values not None
             slot = register(data + start, step.code & SWAP_BYTES) & 0xFF
         else:
             slot = <uint64_t><int64_t><int8_t>register(data + start, step.code & SWAP_BYTES)
-        for what in range(SLOT_BYTES):
-            out[at + what] = <char>(slot >> (8 * what))
+        # Slots and steps are little-endian, as is every machine that this is built for.
+        memcpy(out + at, &slot, SLOT_BYTES)

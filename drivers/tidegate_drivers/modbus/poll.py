@@ -72,6 +72,8 @@ class Poll:
     async def read(self, link: Link) -> Frame:
         """One reading of every tag. Raises what Driver.read does, when the unit gave nothing at all."""
         outcomes, splits = await self._ask(link)
+        if splits:
+            outcomes.sort(key=lambda outcome: (outcome.request.function, outcome.request.address))
         plan = self._learn(outcomes, splits, link.time())
         count = len(self.group.tags)
         values, side = bytearray(SLOT_BYTES * count), bytearray()
@@ -145,10 +147,8 @@ class Poll:
         if not any(outcome.status == GOOD for outcome in outcomes):
             self._plan = self._whole
             self._resting.clear()
-            errors = sorted((o.error for o in outcomes if o.error), key=lambda error: isinstance(error, Refused))
-            raise errors[0] if errors else NoAnswer(self.group.device, "its deadline left no time to ask")
+            raise _worst(outcomes) or NoAnswer(self.group.device, "its deadline left no time to ask")
         if splits:
-            outcomes.sort(key=lambda outcome: (outcome.request.function, outcome.request.address))
             self._plan = arrange([outcome.request for outcome in outcomes])
         plan, recovered = self._plan, False
         for outcome in outcomes:
@@ -161,6 +161,12 @@ class Poll:
             self._plan = self._whole
             self._resting.clear()
         return plan
+
+
+def _worst(outcomes: list[Outcome]) -> NoAnswer | Refused | None:
+    """The error that says most about a unit that gave nothing: its silence, else its first refusal."""
+    errors = [outcome.error for outcome in outcomes if outcome.error is not None]
+    return next((error for error in errors if isinstance(error, NoAnswer)), errors[0] if errors else None)
 
 
 def _spread(plan: Plan, items: list[bytes]) -> bytes:
