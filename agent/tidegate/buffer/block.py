@@ -63,9 +63,7 @@ class Block:
         """What the next block carries as `prev`."""
         digest = hashlib.sha256(self.prev)
         digest.update(
-            CHAINED.pack(
-                self.first, self.last, self.frames, self.readings, self.t0, self.t1, self.codec, self.crc32
-            )
+            CHAINED.pack(self.first, self.last, self.frames, self.readings, self.t0, self.t1, self.codec, self.crc32)
         )
         digest.update(self.data)
         return digest.digest()

@@ -113,7 +113,7 @@ class Control:
     def segments(self) -> list[Entry]:
         """All listed segments, sealed or not."""
         rows = self.db.execute(f"SELECT {ENTRY} FROM segments ORDER BY epoch, first")
-        return [Entry(*row[:-1], sealed=bool(row[-1])) for row in rows]
+        return [Entry(*row[:-1], bool(row[-1])) for row in rows]
 
     def list_segment(self, entry: Entry) -> None:
         """A segment is there, or is sealed now."""
@@ -185,12 +185,8 @@ class Control:
 
     def add_boot(self, boot: int, kernel: str, wall_us: int, mono_us: int, clock: int) -> None:
         """A start."""
-        self.db.execute(
-            "INSERT INTO boots VALUES (?, ?, ?, ?, ?, NULL, NULL)", (boot, kernel, wall_us, mono_us, clock)
-        )
+        self.db.execute("INSERT INTO boots VALUES (?, ?, ?, ?, ?, NULL, NULL)", (boot, kernel, wall_us, mono_us, clock))
 
     def set_clock(self, boot: int, wall_us: int, mono_us: int) -> None:
         """The clock of a start that could not be believed at first can be now."""
-        self.db.execute(
-            "UPDATE boots SET set_wall_us = ?, set_mono_us = ? WHERE boot = ?", (wall_us, mono_us, boot)
-        )
+        self.db.execute("UPDATE boots SET set_wall_us = ?, set_mono_us = ? WHERE boot = ?", (wall_us, mono_us, boot))

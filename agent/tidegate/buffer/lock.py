@@ -1,0 +1,26 @@
+"""The lock of a state folder: one process at a time. The kernel lets go of it when the process dies, however it dies."""
+
+import fcntl
+import os
+from pathlib import Path
+
+from tidegate.errors import BufferLocked
+
+FILE = "lock"
+PID_BYTES_MAX = 20
+
+
+def take(folder: Path) -> int:
+    """Hold the folder until the returned descriptor is closed. Raises BufferLocked."""
+    descriptor = os.open(folder / FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        holder = os.pread(descriptor, PID_BYTES_MAX, 0).decode("ascii", "replace").strip() or "unknown"
+        os.close(descriptor)
+        raise BufferLocked(
+            f"{folder}: held by another process (pid {holder}): stop it, or ask it with `tidegate status`"
+        ) from None
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    return descriptor

@@ -1,0 +1,141 @@
+"""Retention: removes the oldest segments when the quota is reached, and says in the ledger who still waited for them.
+
+Order, so that a crash costs nothing: one transaction of control.db is the removal; the unlink only carries it out.
+"""
+
+import logging
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass, replace
+
+from tidegate.buffer.block import decode
+from tidegate.buffer.catalog import Entry
+from tidegate.buffer.segment import blocks_from, look
+from tidegate.buffer.state import State, unlink
+from tidegate.errors import BufferDamaged, FrameDamaged
+from tidegate.model.frame import Frame
+from tidegate.model.gap import Gap, Why
+from tidegate.proof import Ranges
+
+log = logging.getLogger(__name__)
+
+REMOVALS_MAX = 1024
+
+
+def make_room(state: State) -> int:
+    """Remove oldest segments until the buffer is within its quota; returns how many went."""
+    for removed in range(REMOVALS_MAX):
+        entry = state.catalog.oldest()
+        if entry is None or state.bytes_used <= state.settings.quota_bytes:
+            return removed
+        remove(state, entry)
+    return REMOVALS_MAX
+
+
+def remove(state: State, entry: Entry) -> None:
+    """Remove one sealed segment. Raises sqlite3.Error when control.db can't take it; then nothing has happened."""
+    epoch, floor = entry.epoch, entry.last + 1
+    catalog, cursors = state.catalog, state.cursors
+    before = catalog.numbering(epoch)
+    assert before is not None
+    numbering = replace(before, floor=floor)
+    finished = epoch != state.epoch and len(catalog.sealed(epoch)) == 1
+    gap, unseen = _unseen(state, entry)
+    with state.transaction([(epoch, floor)]):
+        if gap is not None:
+            state.ledger.write([gap])
+        state.ledger.lose_carriers(epoch, unseen)
+        state.ledger.prune(_acknowledged(state))
+        state.control.drop_segment(epoch, entry.first)
+        if finished:
+            state.control.forget(epoch)
+        else:
+            state.control.set_floor(numbering)
+    catalog.remove(entry)
+    if finished:
+        catalog.forget(epoch)
+        cursors.forget(epoch)
+    else:
+        catalog.number(numbering)
+        cursors.raise_to(epoch, floor)
+    if gap is not None:
+        log.warning(
+            "quota reached: removed %s; %s waited for %d readings of it",
+            entry.file,
+            gap.targets or "all targets",
+            gap.n,
+        )
+    try:
+        unlink(catalog.path(entry))
+    except OSError as error:
+        log.error("%s is removed but could not be unlinked (%s); the next start does it", entry.file, error)
+
+
+def _acknowledged(state: State) -> list[tuple[str, int]]:
+    """For each epoch, up to which number all targets have everything."""
+    reached = [(n.epoch, state.cursors.lowest(n.epoch)) for n in state.catalog.numberings]
+    return [(epoch, upto) for epoch, upto in reached if upto is not None]
+
+
+def _unseen(state: State, entry: Entry) -> tuple[Gap | None, Ranges]:
+    """The ledger row that a removal needs (None when every target has it all), and the numbers somebody waits for."""
+    closed = state.ledger.closed(entry.epoch)
+    waiting: list[str] = []
+    unseen = Ranges()
+    for target in state.cursors.targets:
+        holes = state.cursors.waiting(target, entry.epoch, entry.first, entry.last)
+        if holes:
+            waiting.append(target)
+            unseen.update(holes)
+    numbers = unseen.copy()
+    for first, last in closed:
+        numbers.remove(first, last)
+    if not numbers:
+        return None, unseen
+    counted = _count(state, entry, numbers)
+    gap = Gap(
+        why=Why.EVICTED,
+        t0=counted.t0,
+        t1=counted.t1,
+        n=counted.readings,
+        n_is="exact" if counted.exact else "least",
+        frames=tuple(numbers),
+        epoch=entry.epoch,
+        targets=() if len(waiting) == len(state.cursors.targets) else tuple(waiting),
+    )
+    return gap, unseen
+
+
+@dataclass(frozen=True, slots=True)
+class _Count:
+    readings: int
+    t0: int
+    t1: int
+    exact: bool
+
+
+def _count(state: State, entry: Entry, numbers: Ranges) -> _Count:
+    """How many readings these numbers of a sealed segment hold, and from when to when they are."""
+    if numbers.total == entry.last - entry.first + 1:
+        return _Count(entry.readings, entry.t0, entry.t1, True)
+    readings, times, exact = 0, [], True
+    try:
+        with closing(look(state.catalog.path(entry))) as db:
+            rows = db.execute("SELECT first, last, readings, t0, t1 FROM blocks ORDER BY first").fetchall()
+            for first, last, held, t0, t1 in rows:
+                wanted = numbers.within(first, last)
+                if not wanted:
+                    continue
+                times += [t0, t1]
+                if wanted.total == last - first + 1:
+                    readings += held
+                else:
+                    readings += _count_within(db, first, wanted)
+    except (sqlite3.DatabaseError, BufferDamaged, FrameDamaged):
+        exact = False
+    return _Count(readings, min(times, default=entry.t0), max(times, default=entry.t1), exact)
+
+
+def _count_within(db: sqlite3.Connection, first: int, wanted: Ranges) -> int:
+    with closing(blocks_from(db, first, first)) as blocks:
+        return sum(Frame.decode(data).count for block in blocks for number, data in decode(block) if number in wanted)

@@ -1,0 +1,86 @@
+"""State: what the writer thread, retention and recovery share. One connection to control.db, one active segment."""
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from tidegate.buffer.catalog import Catalog
+from tidegate.buffer.control import FILE, Control
+from tidegate.buffer.cursors import Cursors
+from tidegate.buffer.ledger import Ledger
+from tidegate.buffer.segment import Segment, size_of, sync_folder
+from tidegate.buffer.settings import BufferSettings
+from tidegate.clock import Clock, ClockState
+
+SEGMENTS = "segments"
+QUARANTINE = "quarantine"
+JOURNALS = ("-wal", "-shm", "-journal")
+
+
+@dataclass(slots=True)
+class State:
+    """An opened buffer. `last` and `hash` are of the last committed block of `epoch`: (0, 32 zero bytes) for none."""
+
+    settings: BufferSettings
+    clock: Clock
+    control: Control
+    ledger: Ledger
+    cursors: Cursors
+    catalog: Catalog
+    epoch: str
+    last: int
+    hash: bytes
+    identity: str
+    clock_told: bool
+    active: Segment | None = None
+
+    @contextmanager
+    def transaction(self, floors: Iterable[tuple[str, int]] = ()) -> Iterator[None]:
+        """One transaction of control.db; it takes along whatever waits to be stored, since a sync costs the same."""
+        marks = self.cursors.marks(floors)
+        clock = self.clock
+        believed = clock.state is ClockState.SET
+        with self.control.transaction():
+            self.ledger.store_carriers()
+            self.control.store_marks(marks)
+            if believed:
+                self.control.set_wall(clock.now_us())
+                if not self.clock_told:
+                    self.control.set_clock(clock.boot, clock.now_us(), clock.mono_us())
+            yield
+        self.clock_told = self.clock_told or believed
+        self.ledger.stored()
+        self.ledger.refresh()
+        self.cursors.stored(marks)
+
+    @property
+    def bytes_used(self) -> int:
+        """What segments and control.db take on disk."""
+        folder = self.settings.folder
+        control = sum(size_of(folder / (FILE + end)) for end in ("", "-wal"))
+        return self.catalog.sealed_bytes + control + (self.active.size_bytes if self.active is not None else 0)
+
+
+def unlink(path: Path) -> None:
+    """Remove a database with its journals, and see to it that it stays removed."""
+    for end in ("", *JOURNALS):
+        path.with_name(path.name + end).unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def quarantine(folder: Path, path: Path) -> Path:
+    """Put a database and its journals aside, under a name that is free; returns it."""
+    target = folder / QUARANTINE
+    target.mkdir(exist_ok=True)
+    number = 0
+    while (target / f"{path.name}.{number}").exists():
+        number += 1
+    aside = target / f"{path.name}.{number}"
+    for end in (*JOURNALS, ""):
+        with suppress(FileNotFoundError):
+            os.rename(path.with_name(path.name + end), aside.with_name(aside.name + end))
+    sync_folder(target)
+    sync_folder(path.parent)
+    return aside
