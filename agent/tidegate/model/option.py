@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 
 from tidegate.errors import Problem
 
-DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|h|d)")
+DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|h|d)", re.ASCII | re.IGNORECASE)
 DURATION_UNITS_S = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-WHOLE = re.compile(r"[+-]?\d+")
+WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 
 
 def duration_s(text: str) -> float:
@@ -18,7 +18,7 @@ def duration_s(text: str) -> float:
     matched = DURATION.fullmatch(text.strip())
     if matched is None:
         raise ValueError(f"{text!r} is no duration, write 100ms, 1s, 10min or 1h")
-    return float(matched[1]) * DURATION_UNITS_S[matched[2]]
+    return float(matched[1]) * DURATION_UNITS_S[matched[2].lower()]
 
 
 class Options:
