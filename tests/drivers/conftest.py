@@ -1,14 +1,22 @@
 """A Modbus device made of a script: what it answers, byte for byte, is a function of what it was asked."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from struct import Struct
+from collections.abc import Awaitable, Callable, Coroutine
+from struct import Struct, unpack
 from types import TracebackType
+from typing import Any
 
 import pytest
 
+from tidegate.clock import Clock
+from tidegate.model.device import Device, Group
+from tidegate.model.frame import Frame
+from tidegate.model.tag import Tag, TagTable, Type
+from tidegate_drivers.modbus.driver import ModbusDriver
+
 MBAP = Struct(">HHHB")
 Answer = Callable[[bytes], bytes | Awaitable[bytes | None] | None]
+Story = Callable[[ModbusDriver, Group, "Peer"], Coroutine[Any, Any, None]]
 
 
 def adu(transaction: int, unit: int, pdu: bytes, protocol: int = 0) -> bytes:
@@ -88,6 +96,52 @@ class Peer:
             writer.close()
 
 
+class Rig:
+    """Modbus devices for the stories of whole reads, and what one looks at in a frame."""
+
+    serve = Peer
+    machine = Machine
+
+    @staticmethod
+    def device(address: str, tags: list[Tag], unit: int = 1, name: str = "m1", deadline_s: float = 2.0,
+               **options: str) -> Device:  # fmt: skip
+        """A device with one group of all its tags."""
+        group = Group(name, "default", 1.0, deadline_s, tuple(range(len(tags))))
+        return Device(name, "modbus", address, unit, TagTable(name, tuple(tags)), (group,), options)
+
+    @staticmethod
+    def words(count: int, start: int = 0) -> list[Tag]:
+        """So many uint16 holding registers in a row."""
+        return [Tag(f"w{a}", Type.UINT16, Type.UINT16, f"HR{a}") for a in range(start, start + count)]
+
+    @staticmethod
+    def statuses(frame: Frame) -> list[int]:
+        """The status of each slot."""
+        found = unpack(f"<{len(frame.status) // 4}I", frame.status)
+        return list(found * frame.count if len(found) == 1 else found)
+
+    @classmethod
+    def bad(cls, frame: Frame) -> list[int]:
+        """Slots that are not good."""
+        return [slot for slot, status in enumerate(cls.statuses(frame)) if status]
+
+    @classmethod
+    def against(cls, answer: Answer, tags: list[Tag], story: Story, **options: Any) -> None:
+        """Tell a story of (driver, group, peer) with one device that gives these answers."""
+
+        async def main() -> None:
+            async with Peer(answer) as peer:
+                made = cls.device(peer.address, tags, **options)
+                driver = ModbusDriver([made], Clock())
+                await driver.open()
+                try:
+                    await story(driver, made.groups[0], peer)
+                finally:
+                    await driver.close()
+
+        asyncio.run(main())
+
+
 @pytest.fixture
 def serve() -> type[Peer]:
     """`async with serve(answer) as peer`: a device at `peer.address`."""
@@ -98,3 +152,9 @@ def serve() -> type[Peer]:
 def machine() -> type[Machine]:
     """`machine({0: 7}, missing={3})`: what a device holds."""
     return Machine
+
+
+@pytest.fixture
+def rig() -> type[Rig]:
+    """`rig.against(answer, tags, story)`: whole reads of a scripted device."""
+    return Rig
