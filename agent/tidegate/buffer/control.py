@@ -106,14 +106,16 @@ class Control:
         )
 
     def forget(self, epoch: str) -> None:
-        """Nothing is left of an epoch."""
-        self.db.execute("DELETE FROM epochs WHERE epoch = ?", (epoch,))
+        """Nothing is left of an epoch. Its row stays, so that a file of it that turns up again is known to be gone."""
         self.db.execute("DELETE FROM cursors WHERE epoch = ?", (epoch,))
 
     def segments(self) -> list[Entry]:
         """All listed segments, sealed or not."""
         rows = self.db.execute(f"SELECT {ENTRY} FROM segments ORDER BY epoch, first")
-        return [Entry(*row[:-1], bool(row[-1])) for row in rows]
+        return [
+            Entry(epoch, first, last, size, frames, readings, t0, t1, digest, bool(sealed))
+            for epoch, first, last, size, frames, readings, t0, t1, digest, sealed in rows
+        ]
 
     def list_segment(self, entry: Entry) -> None:
         """A segment is there, or is sealed now."""

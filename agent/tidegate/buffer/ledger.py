@@ -121,10 +121,14 @@ class Ledger:
         return Ranges(pair for gap in self.closing(epoch) for pair in gap.frames)
 
     def prune(self, acknowledged: Iterable[tuple[str, int]]) -> None:
-        """Past ROWS_KEPT_MAX rows, drop the oldest whose carriers every target has: (epoch, up to which number)."""
+        """Past ROWS_KEPT_MAX rows, drop the oldest whose carriers every target has: (epoch, up to which number).
+
+        Rows that close numbers between floor and end stay: without them those numbers would be holes.
+        """
         for epoch, upto in acknowledged:
             self._db.execute(
-                "DELETE FROM ledger WHERE id <= ? AND carrier_epoch = ? AND carrier <= ?",
+                "DELETE FROM ledger WHERE id <= ? AND carrier_epoch = ? AND carrier <= ? "
+                f"AND (frames IS NULL OR why = '{Why.EVICTED}')",
                 (self.last - ROWS_KEPT_MAX, epoch, upto),
             )
 

@@ -1,4 +1,4 @@
-"""The lock of a state folder: one process at a time. The kernel lets go of it when the process dies, however it dies."""
+"""The lock of a state folder: one process at a time. The kernel lets go of it when the process dies, in any way."""
 
 import fcntl
 import os

@@ -47,10 +47,9 @@ def remove(state: State, entry: Entry) -> None:
         state.ledger.lose_carriers(epoch, unseen)
         state.ledger.prune(_acknowledged(state))
         state.control.drop_segment(epoch, entry.first)
+        state.control.set_floor(numbering)
         if finished:
             state.control.forget(epoch)
-        else:
-            state.control.set_floor(numbering)
     catalog.remove(entry)
     if finished:
         catalog.forget(epoch)
