@@ -1,0 +1,43 @@
+"""What all connections of a target share: its settings, the buffer, its messages, its tables and its counts."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tidegate.buffer.buffer import Buffer
+from tidegate.clock import Clock
+from tidegate.publish.formats.tidegate_json import TidegateJson
+from tidegate.publish.lanes import Tables
+from tidegate.publish.session import Connector
+from tidegate.publish.settings import TargetSettings
+
+
+@dataclass(slots=True)
+class Counts:
+    """What a target did since the gateway started; kept over its connections."""
+
+    runs: int = 0
+    messages: int = 0
+    readings: int = 0
+    bytes: int = 0
+    acknowledged: int = 0
+    replayed: int = 0
+    requests: int = 0
+    refused: int = 0
+    unheard: int = 0
+    spoiled: int = 0
+    renumbered: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What every connection of a target works with. `status` makes the status message: online or not."""
+
+    settings: TargetSettings
+    client_id: str
+    buffer: Buffer
+    clock: Clock
+    format: TidegateJson
+    connector: Connector
+    tables: Tables
+    counts: Counts
+    status: Callable[[bool], bytes]

@@ -1,0 +1,392 @@
+"""Delivery: the work of one connection. Which message goes next, and what its acknowledgement or refusal means.
+
+    connect ──▶ introduce ──▶ start ──▶ hand over: notices, live, else replay and backlog in turn ──▶ fault
+                (status, retained       ▲                                                    │
+                 head of ours?)         └──────────── PUBACK, commit, request, time ◀────────┘
+
+It never comes back after a fault: all here is new with every connection, and the buffer knows what is owed.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable
+
+from tidegate.buffer.buffer import Committed
+from tidegate.errors import NoSession, PublishError, TargetRefused
+from tidegate.publish.context import Context
+from tidegate.publish.faults import FAILURE, UNHEARD, refusal
+from tidegate.publish.feed import Batch, Feed
+from tidegate.publish.formats.tidegate_json import Answer, Lane, parse_request
+from tidegate.publish.lanes import Live, Paged, Replay, Span
+from tidegate.publish.notices import STATUS, Notices
+from tidegate.publish.session import Session, Will
+from tidegate.publish.window import PACE_BYTES_MIN, Pace, Sent, Window
+
+log = logging.getLogger(__name__)
+
+TICK_S = 1.0
+# Fixed header, topic length, packet identifier, and the properties that go with every message.
+PACKET_BYTES_EXTRA = 64
+# Below it not even a single reading would be sure to fit.
+PIECE_BYTES_MIN = 512
+# Places in the window that backlog and replay leave free for live data, where the window is not too small for that.
+LIVE_PLACES = 2
+SMALL_WINDOW = 4
+# Run numbers must not meet those of an earlier start of the gateway, and stay readable: start 3, its 7th run.
+RUNS_IN_BOOT = 10_000_000
+
+
+class Delivery:
+    """One connection of a target, from connecting to its fault.
+
+    `message_bytes_max` and `retain` are what earlier connections learned about the broker; what this one says in
+    CONNACK counts beside them.
+    """
+
+    def __init__(self, context: Context, message_bytes_max: int, retain: bool) -> None:
+        self._context = context
+        self._settings = context.settings
+        self._buffer = context.buffer
+        self._format = context.format
+        self._counts = context.counts
+        self._message_bytes_max = message_bytes_max
+        self._packet_bytes_max = 0
+        self._retain = retain
+        self._loop = asyncio.get_running_loop()
+        self._wake = asyncio.Event()
+        self._fault: PublishError | None = None
+        self._session: Session | None = None
+        self._notices = Notices(context)
+        self._window = Window(1)
+        self._live: Live | None = None
+        self._backlog: Paged | None = None
+        self._replay: Replay | None = None
+        self._held: Batch | None = None
+        self._replay_first = False
+        self._introduced = False
+        self._elsewhere = 0
+        self._unlisten: Callable[[], None] | None = None
+        self._tick_at_s = self._loop.time()
+        # Whether the broker took any data: it is not the data that it dislikes.
+        self.fruitful = False
+
+    async def connect(self) -> None:
+        """Open the session. Raises PublishError."""
+        self._session = session = await Session.open(
+            self._context.connector,
+            self._settings,
+            self._context.client_id,
+            Will(self._format.topic("status"), self._context.status(False), self._retain),
+            self._acknowledged,
+            self._received,
+            self._wake.set,
+        )
+        self._packet_bytes_max = session.limits.packet_bytes_max - PACKET_BYTES_EXTRA
+        room = self._packet_bytes_max - len(self._format.topic(Lane.BACKLOG).encode())
+        self._message_bytes_max = min(self._message_bytes_max, room)
+        if self._piece_bytes_max < PIECE_BYTES_MIN:
+            raise TargetRefused(f"{self._settings.url} takes packets of {session.limits.packet_bytes_max} bytes", 0x95)
+        self._window = Window(min(self._settings.window, session.limits.receive_max))
+        self._pace = Pace(self._window.limit * self._message_bytes_max)
+
+    async def run(self) -> None:
+        """Deliver until there is a fault, and raise it: PublishError."""
+        await self._introduce()
+        self._start()
+        while True:
+            self._wake.clear()
+            self._raise_fault()
+            self._tick()
+            await self._hand_over_all()
+            await self._rest()
+
+    async def leave(self) -> None:
+        """Say offline and goodbye; when there is no room for that, the broker says it with our will."""
+        session = self._session
+        if session is None or session.fault is not None:
+            return
+        self._notices.say_head(self._loop.time())
+        self._notices.say_status(False, self._loop.time())
+        while self._window.free > 0 and self._hand_over_notice():
+            pass
+        if not len(self._notices):
+            await session.leave()
+
+    def close(self) -> None:
+        """Let go of everything, whatever state it is in."""
+        if self._unlisten is not None:
+            self._unlisten()
+        if self._backlog is not None:
+            self._backlog.close()
+        if self._replay is not None:
+            self._replay.close()
+        if self._session is not None:
+            self._session.drop()
+
+    @property
+    def in_flight(self) -> int:
+        """Messages handed over and not yet acknowledged."""
+        return len(self._window)
+
+    @property
+    def window(self) -> int:
+        """How many messages may be in flight on this connection."""
+        return self._window.limit
+
+    @property
+    def drained(self) -> bool:
+        """Whether everything committed so far is acknowledged."""
+        if self._live is None or self._backlog is None or self._held is not None:
+            return False
+        return self._backlog.idle and not len(self._live.feed) and not any(sent.lane for sent in self._window)
+
+    @property
+    def live_lag_s(self) -> float:
+        """How long ago the oldest frame of the live run was committed that is not yet acknowledged; 0 when none is."""
+        oldest_s = self._oldest_live_s()
+        return self._loop.time() - oldest_s if oldest_s is not None else 0.0
+
+    @property
+    def oldest_us(self) -> int | None:
+        """Gateway time of the oldest frame in flight, µs UTC; None when none is."""
+        return min((sent.oldest_us for sent in self._window if sent.lane), default=None)
+
+    @property
+    def _piece_bytes_max(self) -> int:
+        return self._message_bytes_max - self._format.envelope_bytes
+
+    async def _introduce(self) -> None:
+        """Say that we are there; and was our numbering seen here before, further on than we are?
+
+        Then it was us, before this disk was put back to an older state, and new readings would be taken for old ones.
+        A retained head comes before the acknowledgement of what was published after subscribing to it.
+        """
+        session = self._opened()
+        session.subscribe(self._format.topic("head"))
+        session.subscribe(self._format.topic("request"))
+        self._notices.say_status(True, self._loop.time())
+        while not self._introduced:
+            self._wake.clear()
+            self._raise_fault()
+            self._tick()
+            if self._window.free > 0:
+                self._hand_over_notice()
+            await self._rest()
+        session.unsubscribe(self._format.topic("head"))
+        if self._elsewhere > self._buffer.last and not self._counts.renumbered:
+            self._counts.renumbered += 1
+            reason = f"target {self._settings.name} has a head of {self._elsewhere}, we are at {self._buffer.last}"
+            log.error("%s: this buffer is older than what it sent (a restored image?); a new epoch begins", reason)
+            await self._buffer.renumber(reason)
+
+    def _start(self) -> None:
+        """Divide what is owed: what is committed from now on is live, all before it is backlog."""
+        buffer, tables, name = self._buffer, self._context.tables, self._settings.name
+        self._backlog = Paged(self._feed(Lane.BACKLOG), buffer, tables, self._wake.set)
+        self._replay = Replay(
+            Paged(self._feed(Lane.REPLAY), buffer, tables, self._wake.set), buffer, name, self._wake.set
+        )
+        self._live = Live(self._feed(Lane.LIVE), tables, buffer.epoch, buffer.last)
+        self._unlisten = buffer.listen(self._committed)
+        for extent in buffer.extents():
+            last = buffer.last if extent.epoch == buffer.epoch else extent.last
+            first = max(extent.first, buffer.since(name, extent.epoch))
+            for a, b in buffer.cursor(name, extent.epoch).holes(first, last):
+                self._backlog.owe(extent.epoch, a, b)
+        self._notices.say_head(self._loop.time())
+
+    def _feed(self, lane: Lane) -> Feed:
+        known = self._context.tables.known
+        return Feed(lane, self._format, known, self._new_run, self._spoiled, self._piece_bytes_max)
+
+    def _new_run(self) -> int:
+        self._counts.runs += 1
+        return self._context.clock.boot * RUNS_IN_BOOT + self._counts.runs
+
+    def _spoiled(self, epoch: str, number: int, why: str) -> None:
+        self._counts.spoiled += 1
+        log.error("target %s: number %d of epoch %s is not sent: %s", self._settings.name, number, epoch, why)
+
+    def _committed(self, committed: Committed) -> None:
+        if self._live is not None:
+            self._owe(self._live.committed(committed, self._loop.time()))
+            self._wake.set()
+
+    def _owe(self, spans: list[Span]) -> None:
+        for epoch, first, last in spans:
+            if self._backlog is not None:
+                self._backlog.owe(epoch, first, last)
+
+    def _acknowledged(self, mid: int, code: int) -> None:
+        sent = self._window.acknowledged(mid)
+        if sent is None:
+            return
+        if sent.what == STATUS:
+            self._introduced = True
+        if code >= FAILURE:
+            self._refused(sent, code)
+            return
+        if sent.lane is None:
+            return
+        self.fruitful = True
+        self._counts.unheard += code == UNHEARD
+        if sent.lane != Lane.LIVE:
+            self._pace.acknowledged(sent, self._loop.time())
+        if self._window.complete(sent):
+            frames = sent.last - sent.first + 1
+            self._counts.acknowledged += frames
+            self._counts.replayed += frames if sent.lane == Lane.REPLAY else 0
+            self._buffer.acknowledge(self._settings.name, sent.epoch, (sent.first, sent.last), self._window.limit)
+
+    def _refused(self, sent: Sent, code: int) -> None:
+        self._counts.refused += 1
+        fault = refusal(f"the broker refused {sent.what}", code)
+        if sent.lane is None:
+            # Data can be delivered and proven without it: every message tells the last number.
+            log.warning("target %s: %s", self._settings.name, fault)
+        elif self._fault is None:
+            self._fault = fault
+
+    def _received(self, topic: str, payload: bytes, retained: bool) -> None:
+        if topic == self._format.topic("head") and retained:
+            self._elsewhere = max(self._elsewhere, _last_of(payload, self._buffer.epoch))
+        # A retained request is from another time.
+        if topic != self._format.topic("request") or retained or self._replay is None:
+            return
+        self._counts.requests += 1
+        try:
+            refused = self._replay.ask(parse_request(payload))
+        except ValueError as error:
+            log.warning("target %s: a request can't be read: %s", self._settings.name, error)
+            return
+        if refused is not None:
+            self._notices.say_answer(refused)
+
+    def _raise_fault(self) -> None:
+        fault = self._fault or self._opened().fault
+        if fault is not None:
+            raise fault
+
+    def _opened(self) -> Session:
+        if self._session is None:
+            raise NoSession("not connected")
+        return self._session
+
+    def _tick(self) -> None:
+        """What is due by time. Raises NoSession when the broker acknowledges nothing any more."""
+        now_s = self._loop.time()
+        oldest_s = self._oldest_live_s()
+        if self._live is not None and oldest_s is not None and now_s - oldest_s > self._settings.live_lag_s:
+            self._owe(self._live.end())
+        if now_s - self._tick_at_s < TICK_S:
+            return
+        self._tick_at_s = now_s
+        self._opened().tick()
+        handed_s = self._window.oldest_s
+        if handed_s is not None and now_s - handed_s > self._settings.puback_deadline_s:
+            raise NoSession(f"the broker acknowledged nothing for {now_s - handed_s:.0f} s")
+        if self._live is not None:
+            self._notices.tick(now_s)
+
+    def _oldest_live_s(self) -> float | None:
+        """When the oldest frame of the live run was committed that is not yet acknowledged."""
+        if self._live is None:
+            return None
+        feed = self._live.feed
+        since_s = [sent.since_s for sent in self._window if sent.lane == Lane.LIVE and sent.run == feed.run]
+        if feed.oldest_s is not None:
+            since_s.append(feed.oldest_s)
+        return min(since_s, default=None)
+
+    async def _hand_over_all(self) -> None:
+        """Hand over messages as long as the window has room for them."""
+        while self._window.free > 0:
+            if self._hand_over_notice():
+                continue
+            batch, self._held = self._held or await self._next(), None
+            if batch is None:
+                if len(self._notices):
+                    continue
+                return
+            if self._notices.say_tables(batch.tables):
+                # The tables go first.
+                self._held = batch
+                continue
+            self._hand_over(batch)
+            # Encoding a large message takes milliseconds: the polls have their turn in between.
+            await asyncio.sleep(0)
+            self._raise_fault()
+
+    async def _next(self) -> Batch | None:
+        """The next data message: live data goes first, replay and backlog share what is left of the window."""
+        live, backlog = self._live, self._backlog
+        if live is None or backlog is None:
+            return None
+        if live.unknown:
+            unknown, live.unknown = live.unknown, set()
+            await self._context.tables.learn(unknown)
+        batch = live.take(self._piece_bytes_max)
+        if batch is not None:
+            return batch
+        reserve = LIVE_PLACES if self._window.limit >= SMALL_WINDOW else 0
+        if self._window.free <= reserve or self._window.paged_bytes >= self._pace.limit:
+            return None
+        bytes_max = min(self._piece_bytes_max, max(self._pace.limit // 2, PACE_BYTES_MIN))
+        self._replay_first = not self._replay_first
+        if self._replay_first:
+            return self._replayed(bytes_max) or backlog.take(bytes_max)
+        return backlog.take(bytes_max) or self._replayed(bytes_max)
+
+    def _replayed(self, bytes_max: int) -> Batch | None:
+        taken = self._replay.take(bytes_max) if self._replay is not None else None
+        if isinstance(taken, Answer):
+            self._notices.say_answer(taken)
+            return None
+        return taken
+
+    def _hand_over_notice(self) -> bool:
+        """Hand over the next message that is not data; whether there was one."""
+        notice = self._notices.take(self._packet_bytes_max)
+        if notice is None:
+            return False
+        mid = self._opened().publish(notice.topic, notice.payload, notice.retain and self._retain)
+        self._window.add(mid, Sent(notice.what, len(notice.payload), self._loop.time()))
+        return True
+
+    def _hand_over(self, batch: Batch) -> None:
+        payload = self._format.data(
+            batch.lane, batch.run, batch.epoch, batch.pieces, self._buffer.last, self._context.clock.now_us()
+        )
+        mid = self._opened().publish(self._format.topic(batch.lane), payload)
+        sent = Sent(
+            f"a message of lane {batch.lane.value}", len(payload), self._loop.time(), batch.lane, batch.run,
+            batch.epoch, batch.first, batch.last, batch.since_s, batch.oldest_us, batch.part,
+        )  # fmt: skip
+        self._window.add(mid, sent)
+        self._counts.messages += 1
+        self._counts.readings += batch.readings
+        self._counts.bytes += len(payload)
+
+    async def _rest(self) -> None:
+        """Wait until something happened, or is due."""
+        due_s = self._tick_at_s + TICK_S
+        oldest_s = self._oldest_live_s()
+        if oldest_s is not None:
+            due_s = min(due_s, oldest_s + self._settings.live_lag_s)
+        # Waking a little early would be a turn for nothing.
+        timer = self._loop.call_at(due_s + 0.005, self._wake.set)
+        try:
+            await self._wake.wait()
+        finally:
+            timer.cancel()
+
+
+def _last_of(head: bytes, epoch: str) -> int:
+    """The last number that a retained head claims for this epoch; 0 when it is of another, or no head at all."""
+    try:
+        said = json.loads(head)
+        last = said["last"] if said["epoch"] == epoch else 0
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return 0
+    return last if type(last) is int else 0
