@@ -248,3 +248,16 @@ def test_a_cancelled_read_leaves_a_connection_that_still_works(rig: Any) -> None
 def test_a_driver_object_has_one_bus_only(rig: Any) -> None:
     with pytest.raises(ValueError, match="one bus"):
         ModbusDriver([rig.device("tcp://a", rig.words(1)), rig.device("tcp://b", rig.words(1), name="m2")], Clock())
+
+
+def test_a_bus_that_is_gone_is_not_connected_when_it_is_opened_again(rig: Any) -> None:
+    async def main() -> None:
+        async with rig.serve(rig.machine()) as peer:
+            made = rig.device(peer.address, rig.words(1), connections="3")
+            driver = ModbusDriver([made], Clock())
+            await driver.open()
+            await driver.close()
+        with pytest.raises(NotConnected, match=r"no connection to 127\.0\.0\.1"):
+            await driver.open()
+
+    asyncio.run(main())

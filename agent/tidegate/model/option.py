@@ -65,20 +65,6 @@ class Options:
             return default
         return int(text)
 
-    def number(self, name: str, default: float) -> float:
-        """A finite number."""
-        text = self.text(name)
-        if not text:
-            return default
-        try:
-            found = float(text)
-        except ValueError:
-            found = float("nan")
-        if found - found != 0:
-            self.wrong(name, f"{text!r} is no number", "Write a number with a point, like 0.5")
-            return default
-        return found
-
     def word(self, name: str, default: str, words: Iterable[str]) -> str:
         """One of the words, in lower case."""
         text = self.text(name).lower()

@@ -70,6 +70,13 @@ class ModbusDriver:
         try:
             for _ in range(self.connections):
                 self._links.append(await connect(self._bus.host, self._bus.port, self._clock))
+        except NotConnected as error:
+            there = len(self._links)
+            await self.close()
+            if not there:
+                raise
+            what = f"{error.what}; {there} of connections = {self.connections} stood: it may accept no more"
+            raise NotConnected("", what) from error
         except BaseException:
             await self.close()
             raise
