@@ -41,7 +41,8 @@ class Registry:
         self.drivers[point.name] = found
 
     def _report(self, name: str, what: str, remedy: str) -> None:
-        self.problems.append(Problem("entry points", f"{ENTRY_POINTS} {name}", f"the driver {what}", remedy, fatal=False))
+        key = f"{ENTRY_POINTS} {name}"
+        self.problems.append(Problem("entry points", key, f"the driver {what}", remedy, fatal=False))
 
 
 @cache
