@@ -15,10 +15,11 @@ from tidegate.acquire.poller import Poller
 from tidegate.buffer.buffer import Buffer
 from tidegate.clock import Clock
 from tidegate.config.load import Config
-from tidegate.errors import TidegateError
+from tidegate.errors import Shed, TidegateError
 from tidegate.health import Sources, plain
 from tidegate.local import answering
 from tidegate.model.frame import Frame
+from tidegate.model.gap import Gap
 from tidegate.publish.target import Target
 from tidegate.shape.shaper import Shaper
 
@@ -35,7 +36,7 @@ class StageFailed(TidegateError):
 
 
 class ShapedSink:
-    """Shapes what the drivers bring and hands it to the buffer."""
+    """Shapes what the drivers bring and hands it to the buffer; what is lost on the way makes the shaper forget."""
 
     def __init__(self, shaper: Shaper, buffer: Buffer) -> None:
         self._shaper = shaper
@@ -44,11 +45,20 @@ class ShapedSink:
     async def put(self, frame: Frame) -> "asyncio.Future[int]":
         """See acquire.driver.Sink. A frame in which nothing is worth reporting is done at once, with number 0."""
         shaped = self._shaper.shape(frame)
-        if shaped is not None:
+        if shaped is None:
+            nothing: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+            nothing.set_result(0)
+            return nothing
+        try:
             return await self._buffer.put(shaped)
-        nothing: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        nothing.set_result(0)
-        return nothing
+        except Shed:
+            self._shaper.forget(frame.device)
+            raise
+
+    def tell(self, gap: Gap) -> None:
+        """A gap goes to the ledger, and the next values after it are reported whatever they are."""
+        self._shaper.forget(gap.device)
+        self._buffer.tell(gap)
 
 
 class Gateway:
@@ -70,8 +80,8 @@ class Gateway:
             buffer.know(table)
         await buffer.start()
         try:
-            sink = ShapedSink(Shaper(tables, clock), buffer)
-            poller = Poller(config.devices, self._drivers, sink, buffer.tell, clock, Random())
+            sink = ShapedSink(Shaper(tables), buffer)
+            poller = Poller(config.devices, self._drivers, sink, sink.tell, clock, Random())
             targets = [
                 Target(settings, config.gateway, buffer, clock, poller.count, self._version, config.fingerprint)
                 for settings in config.targets

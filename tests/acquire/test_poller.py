@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -73,7 +74,7 @@ def test_groups_of_one_interval_are_spread_over_it() -> None:
     play([machine(f"m{i}", bus=f"b{i}") for i in range(10)], scene, 1.0)
     times = sorted(t for _, _, t in scene.reads)
 
-    assert min(b - a for a, b in zip(times, times[1:], strict=False)) > 0.03
+    assert min(b - a for a, b in pairwise(times)) > 0.03
 
 
 def test_a_cycle_that_passed_while_reading_is_missed_and_told() -> None:
@@ -149,7 +150,7 @@ def test_a_bus_that_went_away_is_opened_again_for_ever() -> None:
     scene.opens = opens
     scene.answer = failing("a", lambda: NotConnected("a", "reset"), 10, 3600)
     sink, status = play([machine("a"), machine("b")], scene, 3600 + WAIT_S_MAX + 5)
-    waits = [b - a for a, b in zip(scene.opened[2:], scene.opened[3:], strict=False)]
+    waits = [b - a for a, b in pairwise(scene.opened[2:])]
 
     assert status["a"].state == "up"
     assert max(waits) <= WAIT_S_MAX
@@ -184,7 +185,7 @@ def test_a_long_outage_is_few_gaps_that_leave_nothing_out() -> None:
     gaps = sorted((g.t0, g.t1) for g in sink.gaps)
 
     assert len(gaps) < 400
-    assert all(b[0] <= a[1] + 1_000_001 for a, b in zip(gaps, gaps[1:], strict=False))
+    assert all(b[0] <= a[1] + 1_000_001 for a, b in pairwise(gaps))
 
 
 def test_a_stop_closes_the_drivers_and_tells_what_was_pending() -> None:
