@@ -131,6 +131,15 @@ class Control:
         """A segment is not there any more."""
         self.db.execute("DELETE FROM segments WHERE epoch = ? AND first = ?", (epoch, first))
 
+    def lists(self, epoch: str, first: int) -> bool:
+        """Whether a segment is listed."""
+        found = self.db.execute("SELECT 1 FROM segments WHERE epoch = ? AND first = ?", (epoch, first))
+        return found.fetchone() is not None
+
+    def drop_unsealed(self) -> None:
+        """No segment takes commits now."""
+        self.db.execute("DELETE FROM segments WHERE sealed = 0")
+
     def marks(self) -> list[Mark]:
         """The stored cursors. One with a wrong checksum counts as nothing acknowledged: a duplicate, not a loss."""
         found = []
@@ -175,6 +184,10 @@ class Control:
     def set_box(self, identity: str, clean: bool, wall_us: int) -> None:
         """The same, for the next start."""
         self.db.execute("INSERT OR REPLACE INTO box VALUES (1, ?, ?, ?)", (identity, int(clean), wall_us))
+
+    def set_clean(self) -> None:
+        """Everything is committed and sealed."""
+        self.db.execute("UPDATE box SET clean = 1")
 
     def set_wall(self, wall_us: int) -> None:
         """A wall time that was believed has passed."""

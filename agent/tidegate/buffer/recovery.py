@@ -20,7 +20,7 @@ from tidegate.buffer.ledger import Ledger
 from tidegate.buffer.segment import Segment, connect, look, size_of
 from tidegate.buffer.settings import BufferSettings
 from tidegate.buffer.state import SEGMENTS, State, quarantine, unlink
-from tidegate.buffer.survey import Survey, survey
+from tidegate.buffer.survey import survey
 from tidegate.clock import Clock
 from tidegate.errors import BufferDamaged
 from tidegate.model.gap import Gap, Why

@@ -1,0 +1,407 @@
+"""Writer: what happens in the writer thread. Commits, seals, cursors, new epochs, and reads of the active segment.
+
+    commit:  ledger rows of what was told ─▶ blocks (numbers are given here) ─▶ confirmed ─▶ seal ─▶ make room
+    a fault: the segment is let go of; before the next commit it is proven and sealed, and a new one begins
+
+It knows no loop: each call blocks, and returns or raises BufferFault.
+"""
+
+import errno
+import logging
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from tidegate.buffer import ballast
+from tidegate.buffer.block import NO_HASH, Block, Encoded, encode
+from tidegate.buffer.catalog import Entry, Numbering
+from tidegate.buffer.retention import make_room, remove
+from tidegate.buffer.segment import Damage, Found, Meta, Segment, collect, connect
+from tidegate.buffer.state import State, quarantine, unlink
+from tidegate.buffer.survey import survey
+from tidegate.errors import BufferFault
+from tidegate.model.frame import Frame, Kind
+from tidegate.model.gap import Gap, Why
+from tidegate.model.identity import new_epoch
+from tidegate.proof import Ranges
+
+log = logging.getLogger(__name__)
+
+NO_TABLE = bytes(8)
+ROW_BYTES = 120  # What a block's row costs besides its data.
+FULL_ERRNO = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one commit takes: frames, gaps that were told, the tag tables of the frames (hash, document)."""
+
+    frames: list[Encoded] = field(default_factory=list)
+    told: list[Gap] = field(default_factory=list)
+    tables: dict[bytes, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a commit added: `frames` numbered first..last, gap frames before the others; none when last < first.
+
+    `active` is the first number of the segment that takes commits now (0: none).
+    """
+
+    epoch: str
+    first: int
+    last: int
+    frames: tuple[Frame, ...]
+    active: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """Blocks that are being committed, and what is in them: gap frames of `rows`, then the batch's frames."""
+
+    blocks: list[Block]
+    frames: list[Encoded]
+    rows: list[Gap]
+    tables: dict[bytes, bytes]
+
+
+class Writer:
+    """The writer thread's side of a buffer."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._tables = state.control.table_keys()
+        # After a fault: whether the segment's file must be proven first, and the commit that may or may not be in it.
+        self._suspect = False
+        self._attempt: _Attempt | None = None
+        self._landed: _Attempt | None = None
+
+    def commit(self, batch: Batch) -> Done:
+        """Put a batch on disk. Raises BufferFault: call again with the same batch; it is never written twice."""
+        with _faults("commit"):
+            try:
+                done = self._commit(batch)
+            except (sqlite3.Error, OSError) as error:
+                if not _is_full(error):
+                    raise
+                self._free(error)
+                done = self._commit(batch)
+        self._tend()
+        active = self._state.catalog.active
+        return replace(done, active=active.first if active is not None else 0)
+
+    def _commit(self, batch: Batch) -> Done:
+        state = self._state
+        self._resume()
+        if self._landed is not None:
+            landed, self._landed = self._landed, None
+            return _done(state.epoch, landed)
+        new = {key: document for key, document in batch.tables.items() if key not in self._tables}
+        if batch.told or new:
+            with state.transaction():
+                state.ledger.write(batch.told)
+                state.control.keep_tables(new)
+            batch.told = []
+            self._tables |= new.keys()
+        rows = state.ledger.waiting()
+        frames = [*map(self._gap_frame, rows), *batch.frames]
+        if not frames:
+            return Done(state.epoch, state.last + 1, state.last, (), 0)
+        attempt = _Attempt(list(self._blocks(frames)), frames, rows, batch.tables)
+        self._append(attempt)
+        self._grow(attempt)
+        return _done(state.epoch, attempt)
+
+    def _gap_frame(self, gap: Gap) -> Encoded:
+        clock = self._state.clock
+        frame = Frame(
+            gap.device or "", NO_TABLE, 0, clock.boot, clock.mono_us(), clock.now_us(), b"", b"", b"", b"",
+            gap.encode(), kind=Kind.GAP, clock=clock.state,
+        )  # fmt: skip
+        return Encoded(frame, frame.encode())
+
+    def _blocks(self, frames: Sequence[Encoded]) -> Iterator[Block]:
+        """Cut at the commit's limits, so that a page of a long queue stays small too."""
+        settings = self._state.settings
+        first, prev = self._state.last + 1, self._state.hash
+        held: list[Encoded] = []
+        size = readings = 0
+        for encoded in frames:
+            held.append(encoded)
+            size += len(encoded.data)
+            readings += encoded.frame.count
+            if size >= settings.commit_bytes or readings >= settings.commit_readings:
+                block = encode(first, held, prev)
+                yield block
+                first, prev, held, size, readings = block.last + 1, block.hash, [], 0, 0
+        if held:
+            yield encode(first, held, prev)
+
+    def _append(self, attempt: _Attempt) -> None:
+        state = self._state
+        self._attempt, self._suspect = attempt, True
+        if state.active is None:
+            meta = Meta(state.epoch, state.last + 1, state.hash, state.clock.now_us())
+            state.active = Segment.make(self._path(), meta, attempt.blocks, attempt.tables)
+        else:
+            state.active.append(attempt.blocks, attempt.tables)
+        self._attempt, self._suspect = None, False
+
+    def _grow(self, attempt: _Attempt) -> None:
+        """The blocks of an attempt are committed: numbers, catalog and carriers go on."""
+        state, blocks = self._state, attempt.blocks
+        first = blocks[0].first
+        state.last, state.hash = blocks[-1].last, blocks[-1].hash
+        state.ledger.announced((gap.id, state.epoch, first + i) for i, gap in enumerate(attempt.rows))
+        added = Entry(
+            state.epoch,
+            first,
+            state.last,
+            sum(len(b.data) + ROW_BYTES for b in blocks),
+            len(attempt.frames),
+            sum(b.readings for b in blocks),
+            min(b.t0 for b in blocks),
+            max(b.t1 for b in blocks),
+            state.hash,
+            sealed=False,
+        )
+        before = state.catalog.active
+        state.catalog.grow(added if before is None else _joined(before, added))
+
+    def _path(self) -> Path:
+        active = self._state.catalog.active
+        first = active.first if active is not None else self._state.last + 1
+        return self._state.catalog.folder / f"{self._state.epoch}-{first}.db"
+
+    def _tend(self) -> None:
+        """After a commit was confirmed: list a new segment, seal a full one, keep the quota. A fault here waits."""
+        state, active = self._state, self._state.catalog.active
+        try:
+            if active is not None and active.size_bytes >= state.settings.segment_bytes:
+                self._seal()
+            elif active is not None and active.frames == active.last - active.first + 1 and not self._listed(active):
+                with state.transaction():
+                    state.control.list_segment(active)
+            if make_room(state):
+                ballast.lay(state.settings.folder)
+        except (sqlite3.Error, OSError) as error:
+            log.error("after a commit: %s", error)
+
+    def _listed(self, active: Entry) -> bool:
+        """Whether control.db knows of the active segment, so that its loss would be seen."""
+        return self._state.control.lists(active.epoch, active.first)
+
+    def _seal(self) -> None:
+        state, entry = self._state, self._state.catalog.active
+        if state.active is None or entry is None:
+            return
+        self._suspect = True
+        size = state.active.seal()
+        state.active = None
+        self._mark_sealed(replace(entry, size_bytes=size, sealed=True))
+        self._suspect = False
+
+    def _mark_sealed(self, entry: Entry) -> None:
+        with self._state.transaction():
+            self._state.control.list_segment(entry)
+        self._state.catalog.seal(entry)
+
+    def _resume(self) -> None:
+        """After a fault: prove the segment that was let go of, and seal it. Nothing to do otherwise."""
+        if not self._suspect:
+            return
+        state, path = self._state, self._path()
+        if state.active is not None:
+            with suppress(sqlite3.Error):
+                state.active.close()
+            state.active = None
+        if path.exists() or state.catalog.active is not None:
+            found = survey(path, connect)
+            if found.again:
+                raise BufferFault(f"{path.name} can't be read just now: {found.damage}")
+            if found.entry is None and not found.damage and state.catalog.active is None:
+                unlink(path)
+            elif found.entry is not None and not found.damage and self._is_ours(found.entry):
+                size = Segment.reopen(path).seal()
+                self._mark_sealed(replace(found.entry, size_bytes=size))
+            else:
+                self._abandon(path, found.damage or "it is not what was written")
+        self._suspect, self._attempt = False, None
+
+    def _is_ours(self, entry: Entry) -> bool:
+        """Whether a segment ends where we think: with the last commit, or with the one whose outcome was not told."""
+        state, attempt = self._state, self._attempt
+        end = (entry.last, entry.hash)
+        if attempt is not None and end == (attempt.blocks[-1].last, attempt.blocks[-1].hash):
+            self._grow(attempt)
+            self._landed, self._attempt = attempt, None
+            return True
+        return end == (state.last, state.hash)
+
+    def _abandon(self, path: Path, damage: str) -> None:
+        """The newest segment is damaged: put it aside, say so, number anew."""
+        state, entry = self._state, self._state.catalog.active
+        aside = quarantine(state.settings.folder, path)
+        log.error("segment %s can't be proven (%s); put aside as %s", path.name, damage, aside.name)
+        state.catalog.active = None
+        gaps = []
+        if entry is not None:
+            frames = ((entry.first, entry.last),)
+            gaps = [Gap(Why.CORRUPT, entry.t0, entry.t1, entry.readings, "exact", frames=frames, epoch=entry.epoch)]
+        self._begin("the newest segment was damaged", gaps)
+
+    def _begin(self, reason: str, gaps: Sequence[Gap] = ()) -> None:
+        state, before = self._state, self._state.epoch
+        epoch = new_epoch()
+        for target in state.cursors.targets:
+            state.cursors.begin(target, epoch, 1)
+        left = bool(state.catalog.sealed(before))
+        try:
+            with state.transaction():
+                state.ledger.write(gaps)
+                state.control.drop_unsealed()
+                ordinal = state.control.begin(epoch, 1, reason)
+        except BaseException:
+            state.cursors.forget(epoch)
+            raise
+        state.catalog.number(Numbering(ordinal, epoch, 1, 0))
+        if not left:
+            state.catalog.forget(before)
+        state.epoch, state.last, state.hash = epoch, 0, NO_HASH
+        log.warning("numbers begin again in epoch %s: %s", epoch, reason)
+
+    def _free(self, error: Exception) -> None:
+        """The disk is full: give up the ballast, and the oldest segment. Raises the error where there is none."""
+        ballast.drop(self._state.settings.folder)
+        oldest = self._state.catalog.oldest()
+        if oldest is None:
+            raise error
+        log.warning("the disk is full (%s): the oldest segment goes before its time", error)
+        remove(self._state, oldest)
+
+    def renumber(self, reason: str) -> str:
+        """A new epoch, empty."""
+        with _faults("new epoch"):
+            self._resume()
+            self._seal()
+            self._begin(reason)
+        return self._state.epoch
+
+    def seal_aged(self, epoch: str, first: int) -> None:
+        """Seal the active segment if it still is the one that began with this number."""
+        active = self._state.catalog.active
+        if active is not None and (active.epoch, active.first) == (epoch, first):
+            with _faults("seal"):
+                self._resume()
+                self._seal()
+                make_room(self._state)
+
+    def store(self) -> None:
+        """Store cursors and carriers."""
+        with _faults("cursors"), self._state.transaction():
+            pass
+
+    def page(self, epoch: str, first: int, last: int, bytes_max: int) -> Found | None:
+        """Frames of the active segment; None when the number is not in it any more."""
+        with _faults("read"):
+            self._resume()
+            entry = self._state.catalog.at(epoch, first)
+            if entry is None or entry.sealed or entry.first > first or self._state.active is None:
+                return None
+            found = collect(self._state.active.db, first, min(last, entry.last), bytes_max)
+            if found.damaged:
+                found = collect(self._state.active.db, first, min(last, entry.last), bytes_max)
+        self.note(epoch, found.damaged)
+        return found
+
+    def note(self, epoch: str, damaged: Iterable[Damage], why: Why = Why.CORRUPT) -> None:
+        """Put numbers that turned out unreadable into the ledger, each once."""
+        numbering = self._state.catalog.numbering(epoch)
+        if not damaged or numbering is None:
+            return
+        with _faults("ledger"):
+            closed = self._state.ledger.closed(epoch)
+            gaps = [
+                Gap(why, d.t0, d.t1, d.readings, "unknown", frames=tuple(holes), epoch=epoch)
+                for d in damaged
+                if (holes := closed.holes(max(d.first, numbering.floor), d.last))
+            ]
+            if not gaps:
+                return
+            with self._state.transaction():
+                self._state.ledger.write(gaps)
+        for gap in gaps:
+            log.error("epoch %s: numbers %s can't be read (%s)", epoch, gap.frames, why)
+
+    def gone(self, epoch: str, numbers: Ranges) -> list[tuple[Ranges, Why]]:
+        """Which of these numbers will not come, and why."""
+        numbering = self._state.catalog.numbering(epoch)
+        by_why: dict[Why, Ranges] = {}
+        left = numbers.copy()
+        with _faults("ledger"):
+            rows = self._state.ledger.closing(epoch)
+        below = (
+            [Gap(Why.EVICTED, 0, 0, frames=((1, numbering.floor - 1),))] if numbering and numbering.floor > 1 else []
+        )
+        everything = [Gap(Why.EVICTED, 0, 0, frames=tuple(left))] if numbering is None else []
+        for gap in (*rows, *below, *everything):
+            for first, last in gap.frames:
+                for pair in left.within(first, last):
+                    by_why.setdefault(gap.why, Ranges()).add(*pair)
+                    left.remove(*pair)
+        return [(ranges, why) for why, ranges in by_why.items()]
+
+    def table(self, key: bytes) -> bytes | None:
+        """The document of a tag table."""
+        with _faults("tag table"):
+            return self._state.control.table(key)
+
+    def close(self) -> None:
+        """Seal, note that all is well, and let go of the files."""
+        state = self._state
+        try:
+            with _faults("close"):
+                self._resume()
+                self._seal()
+                with state.transaction():
+                    state.control.set_clean()
+        finally:
+            with suppress(sqlite3.Error):
+                if state.active is not None:
+                    state.active.close()
+                state.control.close()
+
+
+def _done(epoch: str, attempt: _Attempt) -> Done:
+    blocks = attempt.blocks
+    return Done(epoch, blocks[0].first, blocks[-1].last, tuple(e.frame for e in attempt.frames), 0)
+
+
+def _joined(before: Entry, added: Entry) -> Entry:
+    return replace(
+        before,
+        last=added.last,
+        size_bytes=before.size_bytes + added.size_bytes,
+        frames=before.frames + added.frames,
+        readings=before.readings + added.readings,
+        t0=min(before.t0, added.t0),
+        t1=max(before.t1, added.t1),
+        hash=added.hash,
+    )
+
+
+def _is_full(error: Exception) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in FULL_ERRNO
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
+
+
+@contextmanager
+def _faults(what: str) -> Iterator[None]:
+    """What SQLite and the disk raise, as an error of ours."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise BufferFault(f"{what} failed: {error}") from error
