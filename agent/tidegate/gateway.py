@@ -27,6 +27,7 @@ log = logging.getLogger("tidegate")
 
 # How long the targets may take to hand over what the last commit held, and to say goodbye.
 LAST_WORDS_S = 3.0
+LOOK_S = 0.05
 
 
 class StageFailed(TidegateError):
@@ -124,8 +125,8 @@ class Gateway:
 async def _last_words(targets: list[Target], buffer: Buffer) -> None:
     """Wait until what the poller brought is committed, and every connected target has it acknowledged."""
     await buffer.flush()
-    while any(not target.drained for target in targets):
-        await asyncio.sleep(0.05)
+    while any(not target.drained for target in targets):  # noqa: ASYNC110 (a few looks at the very end, no event)
+        await asyncio.sleep(LOOK_S)
 
 
 async def _cancel(tasks: list["asyncio.Task[None]"]) -> None:

@@ -6,7 +6,7 @@ from enum import Enum
 from typing import Any
 
 from tidegate import twins
-from tidegate.acquire.poller import DeviceStatus
+from tidegate.acquire.unit import DeviceStatus
 from tidegate.buffer.buffer import BufferStatus
 from tidegate.clock import Clock
 from tidegate.publish.target import TargetStatus
