@@ -4,6 +4,7 @@ Credentials are files: in $CREDENTIALS_DIRECTORY (systemd's LoadCredential), els
 the configuration. They are looked up when the configuration is loaded, and no message ever repeats one.
 """
 
+import os
 import re
 import stat
 from collections.abc import Mapping
@@ -62,8 +63,9 @@ class Placeholders:
         forbidden = stat.S_IRWXO if given else stat.S_IRWXO | stat.S_IRWXG
         path = folder / name
         try:
-            with path.open("rb") as file:
-                mode = path.stat().st_mode
+            # Without waiting: a named pipe of that name would hold up the start for ever.
+            with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+                mode = os.fstat(file.fileno()).st_mode
                 if not stat.S_ISREG(mode):
                     raise Unfit(f"{path} is not a file", "Put the secret into a file of that name")
                 if mode & forbidden:

@@ -23,6 +23,8 @@ BYTES = {
 }
 # A ratio's terms stay exact in float64, and so does their product with every 16-bit register.
 RATIO_TERM_MAX = 10**12
+# How alike a word must be to one that is known, from 0 to 1, to be taken for a slip of the pen.
+LIKENESS_MIN = 0.7
 # Longer than any number that a person writes; a bound for parsers that would take time over more.
 NUMBER_LETTERS_MAX = 40
 
@@ -135,9 +137,10 @@ def one_of(text: str, words: Iterable[str]) -> str:
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """What to do about a word that nobody knows: the nearest that is known, or all of them. One sentence, no stop."""
     listed = list(known)
-    near = difflib.get_close_matches(word, listed, n=1, cutoff=0.7)
-    if near:
-        return f"Did you mean `{near[0]}`?"
+    likeness = {one: difflib.SequenceMatcher(None, word, one).ratio() for one in listed}
+    best = max(likeness.values(), default=0.0)
+    if best >= LIKENESS_MIN:
+        return f"Did you mean {' or '.join(f'`{one}`' for one in listed if likeness[one] == best)}?"
     return f"Use one of: {', '.join(listed)}" if listed else "None is configured"
 
 

@@ -1,0 +1,67 @@
+"""Every shipped device profile can be used as it is, says where it comes from, and reads what the manual says."""
+
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tidegate.acquire.registry import drivers
+from tidegate.config.load import Config, load
+from tidegate.config.tables import profiles
+
+EVIDENCE = {"vendor document", "two sources", "single source", "bench"}
+
+
+def configuration(folder: Path, profile: str) -> Config:
+    path = folder / "gateway.toml"
+    path.write_text(
+        f'[gateway]\nname = "g"\nstate = "s"\n[[device]]\nname = "d"\ntable = "{profile}"\n'
+        'address = "tcp://127.0.0.1:502"\n[[target]]\nname = "t"\nurl = "mqtt://127.0.0.1"\n'
+    )
+    return load(path, {})
+
+
+def wire(folder: Path, profile: str) -> dict[str, str]:
+    device = configuration(folder, profile).devices[0]
+    lines = drivers()["modbus"].describe(device)
+    return dict(zip((tag.name for tag in device.table.tags), lines, strict=True))
+
+
+def test_the_meters_of_the_demo_are_among_them() -> None:
+    assert {"eastron/sdm630", "siemens/pac3200"} <= set(profiles())
+
+
+@pytest.mark.parametrize("profile", profiles())
+def test_a_profile_passes_the_check(tmp_path: Path, profile: str) -> None:
+    assert configuration(tmp_path, profile).warnings == ()
+
+
+@pytest.mark.parametrize("profile", profiles())
+def test_a_profile_names_its_device_and_its_sources(profile: str) -> None:
+    text = resources.files("tidegate_profiles").joinpath("devices", *profile.split("/"), "profile.toml").read_text()
+    tree: dict[str, Any] = tomllib.loads(text)
+
+    assert {"vendor", "model", "description", "firmware", "evidence", "sources"} <= tree.keys()
+    assert tree["evidence"] in EVIDENCE
+    assert all(source["document"] and source["place"] for source in tree["sources"])
+
+
+def test_the_sdm630_is_read_by_function_4_within_60_registers_at_even_addresses(tmp_path: Path) -> None:
+    found = wire(tmp_path, "eastron/sdm630")
+
+    assert found["U_L1"] == "input 0x0000, 2 registers, float32 ABCD"
+    assert found["F"] == "input 0x0046, 2 registers, float32 ABCD"
+    assert found["E_total"] == "input 0x0156, 2 registers, float32 ABCD"
+    assert all(int(line.split()[1].rstrip(","), 16) % 2 == 0 for line in found.values())
+    assert configuration(tmp_path, "eastron/sdm630").devices[0].options["registers_max"] == "60"
+
+
+def test_the_pac3200_has_its_frequency_at_55_and_its_energy_in_doubles(tmp_path: Path) -> None:
+    found = wire(tmp_path, "siemens/pac3200")
+
+    assert found["U_L1"] == "holding 0x0001, 2 registers, float32 ABCD"
+    assert found["F"] == f"holding 0x{55:04X}, 2 registers, float32 ABCD"
+    assert found["E_import"] == f"holding 0x{801:04X}, 4 registers, float64 ABCD"
+    assert found["E_export"] == f"holding 0x{809:04X}, 4 registers, float64 ABCD"

@@ -1,0 +1,96 @@
+"""A target is refused where it would show readings to strangers, or could never work."""
+
+from typing import Any
+
+import pytest
+
+ACCEPTED = [
+    'url = "mqtt://127.0.0.1"', 'url = "mqtt://127.8.8.8:1884"', 'url = "mqtt://localhost"', 'url = "mqtt://[::1]:1883"',
+    'url = "mqtts://broker.example.com"', 'url = "mqtt://10.0.0.1"\ninsecure = true',
+]  # fmt: skip
+REFUSED = [
+    ('url = "mqtt://10.0.0.1"', "insecure = true"),
+    ('url = "mqtt://localhost.example.com"', "insecure = true"),
+    ('url = "mqtts://broker/path"', "more than a host"),
+    ('url = "broker:1883"', "mqtt:// nor mqtts://"),
+    ('url = "mqtts://u:p@broker"', "no address of a broker"),
+    ('url = "mqtts://broker:0"', "no usable port"),
+    ('url = "mqtts://broker"\ncert = "press.csv"', "a certificate needs its key"),
+    ('url = "mqtts://broker"\nca = "ca.pem"', "ca.pem is not a file"),
+    ('url = "mqtts://broker"\nprefix = "a/#"', "can't begin a topic"),
+    ('url = "mqtts://broker"\nprefix = "$SYS"', "can't begin a topic"),
+    ('url = "mqtts://broker"\nkeepalive = "1s"', "Use 5s to"),
+    ('url = "mqtts://broker"\nmessage_size = "1kB"', "4,096 to"),
+    ('url = "mqtts://broker"\nwindow = 70000', "Use at most 65535"),
+    ('url = "mqtts://broker"\nwindow = 1.5', "whole number"),
+    ('url = "mqtts://broker"\ninsecure = "yes"', "true or false"),
+    ('url = "mqtts://broker"\nname = "a b"', "can't be a name"),
+    ('url = "mqtts://broker"\npassword = 5', "a password is text"),
+]
+
+
+def targets(place: Any, *bodies: str) -> None:
+    before = place.path.read_text().partition("[[target]]")[0]
+    sections = []
+    for index, body in enumerate(bodies):
+        name = "" if "name =" in body else f'name = "t{index}"\n'
+        sections.append(f"[[target]]\n{name}{body}\n")
+    place.write("gateway.toml", before + "".join(sections))
+
+
+@pytest.mark.parametrize("body", ACCEPTED)
+def test_what_stays_on_the_box_or_is_encrypted_or_allowed_is_accepted(place: Any, body: str) -> None:
+    targets(place, body)
+
+    assert place.load().warnings == ()
+
+
+@pytest.mark.parametrize(("body", "expected"), REFUSED)
+def test_what_can_not_work_or_must_not_be_is_one_problem(place: Any, body: str, expected: str) -> None:
+    targets(place, body)
+    told = place.problems()
+
+    assert len(told) == 1
+    assert expected in told[0]
+
+
+def test_every_key_of_a_target_arrives(place: Any) -> None:
+    body = (
+        'url = "mqtts://broker:8884"\nprefix = "plant/a"\nuser = "u"\nca = "press.csv"\ncert = "press.csv"\n'
+        'key = "press.csv"\nmqtt = 5\nclient_id = "c"\nkeepalive = "1min"\nwindow = 8\nmessage_size = "64kB"'
+    )
+    targets(place, body)
+    target = place.load().targets[0]
+
+    assert (target.name, target.url, target.prefix, target.user) == ("t0", "mqtts://broker:8884", "plant/a", "u")
+    assert target.ca == target.cert == target.key == place.folder / "press.csv"
+    assert (target.mqtt, target.client_id, target.keepalive_s) == ("5", "c", 60)
+    assert (target.window, target.message_bytes_max) == (8, 64_000)
+
+
+def test_two_targets_of_one_name_are_refused(place: Any) -> None:
+    targets(place, 'name = "a"\nurl = "mqtt://127.0.0.1"', 'name = "a"\nurl = "mqtt://127.0.0.2"')
+
+    assert len(place.problems()) == 1
+    assert "is taken already" in place.problems()[0]
+
+
+def test_two_targets_that_would_throw_each_other_out_are_refused(place: Any) -> None:
+    same = 'url = "mqtt://127.0.0.1"\nclient_id = "one"'
+    targets(place, same, same)
+
+    assert len(place.problems()) == 1
+    assert "t0 has the same client id" in place.problems()[0]
+
+
+def test_certificates_without_tls_are_a_warning(place: Any) -> None:
+    targets(place, 'url = "mqtt://127.0.0.1"\nca = "press.csv"')
+
+    assert [p.what for p in place.load().warnings] == ["it means nothing without TLS"]
+
+
+def test_mqtt_3_takes_no_password_without_a_user(place: Any) -> None:
+    place.env["P"] = "p"
+    targets(place, 'url = "mqtt://127.0.0.1"\nmqtt = "3.1.1"\npassword = "${env:P}"')
+
+    assert any("no password without a user" in told for told in place.problems())
