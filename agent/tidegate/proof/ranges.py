@@ -1,7 +1,4 @@
-"""What a subscriber can prove it received. Standard library only, and nothing of the gateway: may be copied away.
-
-`Ranges` is the set of numbers that everything here, and the gateway too, reckons with.
-"""
+"""Ranges: the set of numbers that a proof, a cursor and a request reckon with. Standard library only."""
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
@@ -37,7 +34,9 @@ class Ranges:
         return last - first + 1 - known
 
     def remove(self, first: int, last: int) -> None:
-        """Take out every number of first..last."""
+        """Take out every number of first..last; nothing when last < first."""
+        if last < first:
+            return
         low = bisect_left(self._lasts, first)
         high = bisect_right(self._firsts, last)
         left = [(a, b) for i in range(low, high) for a, b in self._outside(i, first, last)]
@@ -71,10 +70,27 @@ class Ranges:
         """The numbers of the set that lie in first..last."""
         return self.holes(first, last).holes(first, last) if last >= first else Ranges()
 
+    def without(self, other: "Ranges") -> "Ranges":
+        """The numbers of the set that are not in the other."""
+        left = Ranges()
+        for first, last in self:
+            left.update(other.holes(first, last))
+        return left
+
     def reach(self, first: int) -> int:
         """The last number of the unbroken stretch that begins at `first`; first - 1 when it is not in the set."""
         i = bisect_left(self._lasts, first)
         return self._lasts[i] if i < len(self._firsts) and self._firsts[i] <= first else first - 1
+
+    def head(self, numbers_max: int, ranges_max: int) -> "Ranges":
+        """The lowest numbers of the set, so many at most in so many ranges at most."""
+        lowest = Ranges()
+        for first, last in list(self)[:ranges_max]:
+            if numbers_max <= 0:
+                break
+            lowest.add(first, min(last, first + numbers_max - 1))
+            numbers_max -= last - first + 1
+        return lowest
 
     @property
     def total(self) -> int:
