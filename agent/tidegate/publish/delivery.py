@@ -8,7 +8,7 @@ It never comes back after a fault: all here is new with every connection, and th
 """
 
 import asyncio
-import json
+import contextlib
 import logging
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ from tidegate.errors import NoSession, PublishError, TargetRefused
 from tidegate.publish.context import Context
 from tidegate.publish.faults import FAILURE, UNHEARD, refusal
 from tidegate.publish.feed import Batch, Feed
-from tidegate.publish.formats.tidegate_json import Answer, Lane, parse_request
+from tidegate.publish.formats.tidegate_json import Answer, Lane, last_of_head, parse_request
 from tidegate.publish.lanes import Live, Paged, Replay, Span
 from tidegate.publish.notices import STATUS, Notices
 from tidegate.publish.session import Session, Will
@@ -26,6 +26,7 @@ from tidegate.publish.window import PACE_BYTES_MIN, Pace, Sent, Window
 log = logging.getLogger(__name__)
 
 TICK_S = 1.0
+LAST_WORDS_S = 1.0
 # Fixed header, topic length, packet identifier, and the properties that go with every message.
 PACKET_BYTES_EXTRA = 64
 # Below it not even a single reading would be sure to fit.
@@ -108,10 +109,15 @@ class Delivery:
             return
         self._notices.say_head(self._loop.time())
         self._notices.say_status(False, self._loop.time())
-        while self._window.free > 0 and self._hand_over_notice():
-            pass
-        if not len(self._notices):
-            await session.leave()
+        # Hanging up with acknowledgements still on their way to us looks like a lost connection to the broker.
+        with contextlib.suppress(TimeoutError, PublishError):
+            async with asyncio.timeout(LAST_WORDS_S):
+                while len(self._notices) or len(self._window):
+                    self._wake.clear()
+                    self._raise_fault()
+                    if self._window.free <= 0 or not self._hand_over_notice():
+                        await self._wake.wait()
+                await session.leave()
 
     def close(self) -> None:
         """Let go of everything, whatever state it is in."""
@@ -250,7 +256,7 @@ class Delivery:
 
     def _received(self, topic: str, payload: bytes, retained: bool) -> None:
         if topic == self._format.topic("head") and retained:
-            self._elsewhere = max(self._elsewhere, _last_of(payload, self._buffer.epoch))
+            self._elsewhere = max(self._elsewhere, last_of_head(payload, self._buffer.epoch))
         # A retained request is from another time.
         if topic != self._format.topic("request") or retained or self._replay is None:
             return
@@ -380,13 +386,3 @@ class Delivery:
             await self._wake.wait()
         finally:
             timer.cancel()
-
-
-def _last_of(head: bytes, epoch: str) -> int:
-    """The last number that a retained head claims for this epoch; 0 when it is of another, or no head at all."""
-    try:
-        said = json.loads(head)
-        last = said["last"] if said["epoch"] == epoch else 0
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return 0
-    return last if type(last) is int else 0

@@ -32,7 +32,6 @@ PACKET_BYTES_MAX_DEFAULT = 268_435_460
 # What may come in is a request or our own head; a broker that respects it sends us nothing larger.
 INCOMING_BYTES_MAX = 128 * 1024
 READ_ROUNDS_MAX = 32
-LEAVE_DEADLINE_S = 1.0
 QOS = 1
 CONTENT_TYPE = "application/json"
 
@@ -193,13 +192,11 @@ class Session:
             self._client.loop_misc()
 
     async def leave(self) -> None:
-        """Say goodbye, so that the broker does not send the will; gives up after LEAVE_DEADLINE_S."""
+        """Say goodbye, so that the broker does not send the will. The caller has a deadline, and drops it then."""
         if self.fault is None:
             self._leaving = True
             self._client.disconnect()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LEAVE_DEADLINE_S):
-                    await self._closed.wait()
+            await self._closed.wait()
         self.drop()
 
     def drop(self) -> None:

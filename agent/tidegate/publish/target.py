@@ -88,7 +88,7 @@ class TargetStatus:
 
 
 class Target:
-    """One target of a gateway. `devices` tells how many are up and down; `config` is the configuration's fingerprint."""
+    """One target of a gateway. `devices` tells how many are up and down, `config` is the fingerprint of the files."""
 
     def __init__(
         self,
@@ -270,7 +270,7 @@ class Target:
         return owed
 
     def _backlog_s(self, backlog: int) -> float:
-        """How old the oldest of so many owed frames is. The buffer knows it for the slowest target, which this may be."""
+        """How old the oldest of so many owed frames is; the buffer knows it for the slowest target."""
         oldest_us = self._buffer.status().oldest_us
         return max(0.0, (self._clock.now_us() - oldest_us) / 1e6) if backlog and oldest_us is not None else 0.0
 

@@ -259,6 +259,16 @@ def parse_request(payload: bytes) -> Request:
     return Request(name, epoch, ranges)
 
 
+def last_of_head(payload: bytes, epoch: str) -> int:
+    """The last number that a retained head claims for this epoch; 0 when it is of another, or no head at all."""
+    try:
+        said = json.loads(payload)
+        last = said["last"] if said["epoch"] == epoch else 0
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return 0
+    return last if type(last) is int else 0
+
+
 def _tail(frame: Frame, part: tuple[int, int] | None) -> bytes:
     """The rare keys at the end of a frame's object."""
     keys = ""

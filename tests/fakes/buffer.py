@@ -1,0 +1,122 @@
+"""A buffer in memory with the surface of tidegate.buffer.buffer.Buffer, as far as a target uses it."""
+
+import asyncio
+from collections.abc import Callable
+
+from tidegate.buffer.buffer import BufferStatus, Committed, Extent, Page
+from tidegate.model.frame import Frame
+from tidegate.model.gap import Why
+from tidegate.model.tag import TagTable
+from tidegate.proof import Ranges
+
+FRAME_BYTES = 512
+
+
+class MemoryBuffer:
+    """Commits at once, forgets nothing unless told to, and can be made slow to read (`reading`: an Event to wait for)."""
+
+    def __init__(self, epoch: str = "a" * 16) -> None:
+        self.epoch = epoch
+        self.gaps = 0
+        self.frames: dict[str, dict[int, Frame]] = {epoch: {}}
+        self.floors: dict[str, int] = {epoch: 1}
+        self.cursors: dict[tuple[str, str], Ranges] = {}
+        self.lost: dict[tuple[str, int], Why] = {}
+        self.tables: dict[bytes, TagTable] = {}
+        self.acknowledged: list[tuple[str, int, int]] = []
+        self.owed_from: dict[str, int] = {}
+        self.renumbered: list[str] = []
+        self.reading: asyncio.Event | None = None
+        self.reads = 0
+        self._listeners: list[Callable[[Committed], None]] = []
+
+    def know(self, table: TagTable) -> None:
+        self.tables[table.hash] = table
+
+    def commit(self, *frames: Frame) -> tuple[int, int]:
+        """Number these frames and tell whoever listens."""
+        first = self.last + 1
+        for number, frame in enumerate(frames, first):
+            self.frames[self.epoch][number] = frame
+        for listener in list(self._listeners):
+            listener(Committed(self.epoch, first, self.last, tuple(frames)))
+        return first, self.last
+
+    def lose(self, first: int, last: int, why: Why = Why.EVICTED, epoch: str = "") -> None:
+        """Numbers that will not come any more."""
+        for number in range(first, last + 1):
+            self.frames[epoch or self.epoch].pop(number, None)
+            self.lost[epoch or self.epoch, number] = why
+        for (_, of), cursor in self.cursors.items():
+            if of == (epoch or self.epoch):
+                cursor.add(first, last)
+
+    def listen(self, callback: Callable[[Committed], None]) -> Callable[[], None]:
+        self._listeners.append(callback)
+        return lambda: self._listeners.remove(callback) if callback in self._listeners else None
+
+    @property
+    def last(self) -> int:
+        return max(self.frames[self.epoch], default=self.floors[self.epoch] - 1)
+
+    @property
+    def first(self) -> int:
+        return self.floors[self.epoch]
+
+    def extents(self) -> tuple[Extent, ...]:
+        return tuple(Extent(e, self.floors[e], max(f, default=self.floors[e] - 1)) for e, f in self.frames.items())
+
+    async def read(self, epoch: str, first: int, last: int, bytes_max: int) -> Page:
+        self.reads += 1
+        if self.reading is not None:
+            await self.reading.wait()
+        else:
+            await asyncio.sleep(0)
+        upto = min(last, first + max(1, bytes_max // FRAME_BYTES) - 1)
+        held = self.frames[epoch]
+        return Page(tuple((n, held[n]) for n in range(first, upto + 1) if n in held), upto)
+
+    async def table(self, hash: bytes) -> TagTable:
+        return self.tables[hash]
+
+    def since(self, target: str, epoch: str) -> int:
+        return self.owed_from.get(epoch, 1)
+
+    def cursor(self, target: str, epoch: str) -> Ranges:
+        return self.cursors.setdefault((target, epoch), Ranges()).copy()
+
+    def acknowledge(
+        self, target: str, epoch: str, acknowledged: Ranges | tuple[int, int], messages_max: int = 16
+    ) -> None:
+        pairs = acknowledged if isinstance(acknowledged, Ranges) else [acknowledged]
+        for first, last in pairs:
+            self.cursors.setdefault((target, epoch), Ranges()).add(first, last)
+            self.acknowledged.append((epoch, first, last))
+
+    def unstored(self, target: str) -> int:
+        return 0
+
+    async def gone(self, epoch: str, numbers: Ranges) -> list[tuple[Ranges, Why]]:
+        found: dict[Why, Ranges] = {}
+        for (of, number), why in self.lost.items():
+            if of == epoch and number in numbers:
+                found.setdefault(why, Ranges()).add(number, number)
+        return [(ranges, why) for why, ranges in found.items()]
+
+    async def renumber(self, reason: str) -> str:
+        self.renumbered.append(reason)
+        self.epoch = "b" * 16
+        self.frames[self.epoch] = {}
+        self.floors[self.epoch] = 1
+        return self.epoch
+
+    def owed(self, target: str, epoch: str = "") -> int:
+        """Frames not acknowledged."""
+        epoch = epoch or self.epoch
+        return self.cursor(target, epoch).holes(1, max(self.frames[epoch], default=0)).total
+
+    def status(self) -> BufferStatus:
+        return BufferStatus(
+            self.epoch, self.first, self.last, self.gaps, 0, 2 << 30, 1, 0, self.last, 0, 0, 0, 200_000, (), None,
+            0.0, 0.0, "",
+        )  # fmt: skip
