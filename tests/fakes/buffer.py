@@ -13,7 +13,7 @@ FRAME_BYTES = 512
 
 
 class MemoryBuffer:
-    """Commits at once, forgets nothing unless told to, and can be made slow to read (`reading`: an Event to wait for)."""
+    """Commits at once, forgets only what it is told to, and reads when `reading` (an Event, if any) is set."""
 
     def __init__(self, epoch: str = "a" * 16) -> None:
         self.epoch = epoch

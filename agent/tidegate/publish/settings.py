@@ -1,6 +1,7 @@
 """TargetSettings: where a target is, how it is reached, and the limits it is served with. It opens nothing."""
 
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
@@ -8,7 +9,6 @@ from urllib.parse import urlsplit
 from tidegate.secret import Secret
 
 PORTS = {"mqtt": 1883, "mqtts": 8883}
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 VERSIONS = ("5", "3.1.1")
 
 
@@ -40,7 +40,13 @@ class Address:
     @property
     def loopback(self) -> bool:
         """Whether the broker is on this box, so that nothing crosses a network."""
-        return self.host in LOOPBACK or self.host.startswith("127.")
+        if self.host == "localhost":
+            return True
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            # A name may be anywhere, whatever it begins with.
+            return False
 
 
 @dataclass(frozen=True, slots=True)
