@@ -70,6 +70,25 @@ def test_a_default_of_a_table_holds_where_a_row_is_empty(place: Any) -> None:
     assert (second.unit, second.option("order"), second.deadband, second.heartbeat_s) == ("mm", "ABCD", 0.5, 5.0)
 
 
+def test_a_deadband_for_a_whole_table_reports_every_change_of_what_has_no_distance(place: Any) -> None:
+    place.change('base = "modicon"', 'base = "modicon"\ndeadband = "1%"\nheartbeat = "1min"\nscale = 0.1')
+    place.write("press.csv", "name,address,type,low,high\na,40001,int16,0,100\nb,10001,bool,,\n")
+    config = place.load()
+    number, switch = config.devices[0].table.tags
+
+    assert config.warnings == ()
+    assert (number.deadband, number.scale) == (1.0, Scale(1, 10))
+    assert (switch.deadband, switch.scale, switch.type) == (0.0, Scale(), Type.BOOL)
+
+
+def test_a_deadband_in_per_cent_for_a_whole_table_is_told_at_the_row_that_has_no_range(place: Any) -> None:
+    place.change('base = "modicon"', 'base = "modicon"\ndeadband = "1%"')
+    place.write("press.csv", "name,address,type,low,high\na,40001,int16,0,100\nb,40002,int16,,\n")
+
+    assert len(place.problems()) == 1
+    assert "press.csv:3 [deadband] b: '1%' is a part of a range" in place.problems()[0]
+
+
 def test_sixty_machines_are_sixty_rows_that_share_their_tags(place: Any) -> None:
     rows = [f"press{n},press,tcp://10.0.0.{n}:502,1" for n in range(1, 61)]
     place.write("devices.csv", "\n".join(["name,table,address,unit", *rows]))

@@ -22,6 +22,9 @@ REQUIRED = ("name", "type")
 # Columns that say something of one tag only, so that a default for a whole table means nothing.
 NO_DEFAULT = frozenset({"name", "address", "identifier", "description"})
 
+# Types of values that have no distance from one another.
+UNSCALED = frozenset({Type.BOOL, Type.STRING})
+
 HEARTBEAT_S_MIN, HEARTBEAT_S_MAX = 0.1, 86_400.0
 TEXT_LETTERS_MAX = 1000
 # float64 holds every whole number up to here.
@@ -160,29 +163,37 @@ class _TagRow:
         scale = self._read("scale", lambda text: quantities.scale(text, offset, comma), Scale(offset=offset))
         if scale.neutral or self.unsure:
             return Scale() if scale.neutral else scale
-        if raw in (Type.BOOL, Type.STRING):
-            column = "scale" if self._given("scale") else "offset"
-            self._fault(column, f"a {raw.word} can't be scaled", "Leave scale and offset empty")
+        if raw in UNSCALED:
+            # A default of the table is meant for its numbers.
+            for column in ("scale", "offset"):
+                if self.row.text(column):
+                    self._fault(column, f"a {raw.word} can't be scaled", "Leave scale and offset empty")
             return Scale()
         if raw in WIDE and _reach(raw, scale, bounds) > EXACT_MAX:
-            self._warn(
-                "scale",
-                "scaled values are float64, which rounds whole numbers beyond 2^53, and this tag may reach them",
-                "Leave scale and offset empty to keep every digit, or fill in low and high",
-            )
+            what = "scaled values are float64, which rounds whole numbers beyond 2^53, and this tag may reach them"
+            remedy = "Leave scale and offset empty to keep every digit, or fill in low and high"
+            self._tell("scale", what, remedy, fatal=False)
         return scale
 
     def _deadband(self, raw: Type, bounds: tuple[float, float] | None) -> float | None:
         comma = self._sheet.decimal_comma
-        value = self._read("deadband", lambda text: quantities.deadband(text, bounds, comma), None)
-        if value and raw in (Type.BOOL, Type.STRING) and not self.unsure:
+        without = bounds is None and self._given("deadband").endswith("%")
+        if without and not self._given("low") and not self._given("high") and raw not in UNSCALED:
+            what = f"{self._given('deadband')!r} is a part of a range, and the tag has none"
+            self._tell("deadband", what, "Fill in low and high, or give it in the tag's unit")
+        known = (0.0, 1.0) if without else bounds
+        value = self._read("deadband", lambda text: quantities.deadband(text, known, comma), None)
+        if raw not in UNSCALED or not value or self.unsure:
+            return value
+        if self.row.text("deadband"):
             self._fault("deadband", f"a {raw.word} has no distance from another", "Write 0 to report every change")
-        return value
+        return 0.0
 
     def _heartbeat(self, deadband: float | None) -> float:
         value = self._read("heartbeat", lambda text: quantities.seconds(text, HEARTBEAT_S_MIN, HEARTBEAT_S_MAX), 0.0)
-        if value and deadband is None and not self._given("deadband"):
-            self._warn("heartbeat", "it does nothing, since every reading is reported", "Fill in deadband, or leave it")
+        if value and deadband is None and self.row.text("heartbeat") and not self._given("deadband"):
+            what = "it does nothing, since every reading is reported"
+            self._tell("heartbeat", what, "Fill in deadband, or leave heartbeat empty", fatal=False)
         return value
 
     def _group(self) -> str:
@@ -215,13 +226,15 @@ class _TagRow:
         text = self.row.text(column)
         return text if text or column not in self._defaults else self._defaults[column].text
 
-    def _fault(self, column: str, what: str, remedy: str, fatal: bool = True) -> None:
-        problem = Problem(self._sheet.file, self._name, what, remedy, self.row.number, column, fatal)
+    def _tell(self, column: str, what: str, remedy: str, fatal: bool = True) -> None:
+        """Note what is wrong with this row alone, even where a default stands in for the cell."""
+        self._problems.add(Problem(self._sheet.file, self._name, what, remedy, self.row.number, column, fatal))
+
+    def _fault(self, column: str, what: str, remedy: str) -> None:
+        """Note what is wrong with a cell, or with the default that stands in for it."""
+        problem = Problem(self._sheet.file, self._name, what, remedy, self.row.number, column)
         default = self._defaults.get(column)
         self._problems.add(default.moved(problem) if default and not self.row.text(column) else problem)
-
-    def _warn(self, column: str, what: str, remedy: str) -> None:
-        self._fault(column, what, remedy, fatal=False)
 
 
 def _reach(raw: Type, scale: Scale, bounds: tuple[float, float] | None) -> float:
