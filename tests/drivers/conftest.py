@@ -58,6 +58,7 @@ class Peer:
         self._host = host
         self._writers: list[asyncio.StreamWriter] = []
         self.connections = 0
+        self.open = 0
 
     async def __aenter__(self) -> "Peer":
         self._server = await asyncio.start_server(self._serve, self._host, 0)
@@ -79,6 +80,7 @@ class Peer:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self.open += 1
         self._writers.append(writer)
         try:
             while True:
@@ -93,6 +95,7 @@ class Peer:
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
+            self.open -= 1
             writer.close()
 
 

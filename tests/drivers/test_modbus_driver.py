@@ -261,3 +261,15 @@ def test_a_bus_that_is_gone_is_not_connected_when_it_is_opened_again(rig: Any) -
             await driver.open()
 
     asyncio.run(main())
+
+
+def test_opening_twice_leaves_one_set_of_connections(rig: Any) -> None:
+    async def story(driver: ModbusDriver, group: Group, peer: Any) -> None:
+        await driver.open()
+        await driver.read(group)
+        await asyncio.sleep(0.05)
+
+        assert peer.connections == 2
+        assert peer.open == 1
+
+    rig.against(rig.machine(), rig.words(1), story)

@@ -134,6 +134,58 @@ def test_a_late_reply_is_dropped_and_never_taken_for_the_next_one(serve: Any) ->
     run(serve, answer, story)
 
 
+def test_a_late_reply_that_comes_twice_or_has_another_length_ends_the_connection(serve: Any) -> None:
+    for late in (lambda r: right(r) * 2, lambda r: r[:4] + bytes([0, 5, 1, 3, 2]) + DATA[:2]):
+
+        def answer(request: bytes, late: Change = late) -> bytes | None:
+            return None if request[1] == 1 else late(request[:1] + b"\1" + request[2:]) + right(request)
+
+        async def story(link: Link, peer: Any) -> None:
+            with pytest.raises(NoAnswer):
+                await ask(link, 0.02)
+            with pytest.raises(InvalidReply, match="transaction 1"):
+                await ask(link)
+
+        run(serve, answer, story)
+
+
+def test_a_late_reply_and_half_of_the_next_in_one_piece_are_told_apart(serve: Any) -> None:
+    async def story(link: Link, peer: Any) -> None:
+        with pytest.raises(NoAnswer):
+            await ask(link, 0.02)
+        waiting = ask(link)
+        late, due = (right(bytes([0, number, 0, 0, 0, 6, 1, 3, 0, 0, 0, 2])) for number in (1, 2))
+        peer._writers[0].write(late + due[:10])
+        await asyncio.sleep(0.02)
+        peer._writers[0].write(due[10:])
+
+        assert await waiting == DATA
+
+    run(serve, lambda request: None, story)
+
+
+def test_a_short_deadline_that_is_over_does_not_end_a_later_question(serve: Any) -> None:
+    async def answer(request: bytes) -> bytes:
+        await asyncio.sleep(0.3 if request[1] == 2 else 0)
+        return right(request)
+
+    async def story(link: Link, peer: Any) -> None:
+        assert await ask(link, 0.2) == DATA
+        assert await ask(link, 5.0) == DATA
+
+    run(serve, answer, story)
+
+
+def test_a_cancelled_question_whose_reply_comes_at_once_leaves_the_connection(serve: Any) -> None:
+    async def story(link: Link, peer: Any) -> None:
+        ask(link).cancel()
+        await asyncio.sleep(0.05)
+
+        assert await ask(link) == DATA
+
+    run(serve, right, story)
+
+
 def test_a_cancelled_question_gives_its_reply_to_nobody(serve: Any) -> None:
     async def answer(request: bytes) -> bytes:
         await asyncio.sleep(0.05)

@@ -78,6 +78,38 @@ def test_a_missing_register_that_comes_to_be_there_is_good_after_its_rest(rig: A
     rig.against(plc, rig.words(8), story)
 
 
+def test_a_device_that_refused_everything_for_a_while_is_read_in_few_requests_again(rig: Any) -> None:
+    plc = rig.machine(missing={2})
+
+    async def story(driver: ModbusDriver, group: Group, peer: Any) -> None:
+        await driver.read(group)
+        plc.missing = set(range(8))
+        with pytest.raises(Refused):
+            await driver.read(group)
+        plc.missing.clear()
+        plc.asked.clear()
+
+        assert rig.bad(await driver.read(group)) == []
+        assert plc.asked == [(3, 0, 8)]
+
+    rig.against(plc, rig.words(8), story)
+
+
+def test_opening_the_bus_again_forgets_what_was_refused(rig: Any) -> None:
+    plc = rig.machine(missing={2})
+
+    async def story(driver: ModbusDriver, group: Group, peer: Any) -> None:
+        await driver.read(group)
+        plc.missing.clear()
+        plc.asked.clear()
+        await driver.open()
+
+        assert rig.bad(await driver.read(group)) == []
+        assert plc.asked == [(3, 0, 8)]
+
+    rig.against(plc, rig.words(8), story)
+
+
 def test_a_device_that_refuses_everything_is_refused_as_a_whole_and_not_asked_in_pieces(
     rig: Any
 ) -> None:

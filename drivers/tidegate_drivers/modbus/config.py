@@ -222,7 +222,7 @@ def _parse_address(text: str, options: Options) -> tuple[Function, int] | None:
         options.wrong("address", f"{text!r} is no Modbus address" if text else "it is empty", HOW_TO_ADDRESS)
         return None
     elif base == "modicon":
-        if len(text) not in (5, 6) or text[0] not in MODICON or int(text[1:]) == 0:
+        if len(text) not in (5, 6) or text[0] not in MODICON:
             options.wrong("address", f"{text} is no Modicon number",
                           "Write 40001 or 400001; zeros that a spreadsheet dropped from 00001: write CO0")  # fmt: skip
             return None

@@ -111,7 +111,7 @@ def plan(points: Sequence[Point], limits: Limits) -> Plan:
         first = members[0][1] if members else point
         fits = (
             point.function == first.function
-            and max(end, point.end) - first.address <= limits.span(point.function)
+            and point.end - first.address <= limits.span(point.function)
             and point.address - end <= limits.hole(point.function)
         )
         if members and not fits:
