@@ -88,13 +88,14 @@ class Catalog:
 
     def seal(self, entry: Entry) -> None:
         """A segment is sealed (the active one, or one found at the start)."""
-        if self.active is not None and self.active.file == entry.file:
-            self.active = None
         row = self._rows[entry.epoch]
         at = bisect_right(row.firsts, entry.first)
         # New lists, since the loop may be looking at the old ones.
         row.entries = [*row.entries[:at], entry, *row.entries[at:]]
         row.firsts = [e.first for e in row.entries]
+        # Only now, so that the loop finds it in one place or the other at every moment.
+        if self.active is not None and self.active.file == entry.file:
+            self.active = None
         self.sealed_bytes += entry.size_bytes
         self.segments += 1
 

@@ -6,6 +6,7 @@ It writes within the caller's transactions and knows neither segments nor target
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from tidegate.model.gap import CLOSES_NUMBERS, Gap, Why
@@ -54,7 +55,7 @@ class Ledger:
         self._db = db
         # Carriers that are committed in a segment and not yet stored here: at most those since the last store.
         self._carried: dict[int, tuple[str, int]] = {}
-        self.last = db.execute("SELECT coalesce(max(id), 0) FROM ledger").fetchone()[0]
+        self.last: int = db.execute("SELECT coalesce(max(id), 0) FROM ledger").fetchone()[0]
         waiting = db.execute("SELECT id FROM ledger WHERE carrier IS NULL ORDER BY id LIMIT ?", (ANNOUNCED_MAX,))
         self._waiting = [row[0] for row in waiting]
 
@@ -76,6 +77,11 @@ class Ledger:
         rows = self._db.execute("SELECT id FROM ledger WHERE carrier IS NULL ORDER BY id")
         self._waiting = [row[0] for row in rows if row[0] not in self._carried][:ANNOUNCED_MAX]
 
+    @property
+    def waits(self) -> bool:
+        """Whether rows wait to be announced. May be asked from any thread."""
+        return bool(self._waiting)
+
     def waiting(self) -> list[Gap]:
         """Rows that no gap frame has announced, at most ANNOUNCED_MAX."""
         return [gap for number in self._waiting for gap in self._select("id = ?", (number,))]
@@ -83,7 +89,12 @@ class Ledger:
     def announced(self, carriers: Iterable[tuple[int, str, int]]) -> None:
         """Gap frames with these rows are committed: id, epoch, number."""
         self._carried.update({row: (epoch, number) for row, epoch, number in carriers})
-        self.refresh()
+        more = len(self._waiting) == ANNOUNCED_MAX
+        self._waiting = [row for row in self._waiting if row not in self._carried]
+        if more:
+            # The commit stands whatever this read does; the next transaction reads again.
+            with suppress(sqlite3.Error):
+                self.refresh()
 
     def store_carriers(self) -> None:
         """Write down who carried what; within a transaction. `stored` when it is committed."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from tidegate.buffer.block import Block, decode
 from tidegate.errors import BufferDamaged, FrameDamaged
 from tidegate.model.frame import Frame
+from tidegate.model.gap import Why
 
 SCHEMA = Path(__file__).with_name("segment.sql").read_text()
 VERSION = 1
@@ -46,6 +47,7 @@ class Damage:
     readings: int = 0
     t0: int = 0
     t1: int = 0
+    why: Why = Why.CORRUPT
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +219,7 @@ def collect(db: sqlite3.Connection, first: int, last: int, bytes_max: int) -> Fo
                 if page.take(block):
                     return page.found()
         if page.at == first or not _further(db, page.at, last):
-            page.miss(Damage(page.at, last, "no block holds these numbers"))
+            page.miss(Damage(page.at, last, "no block holds these numbers", why=Why.LOST))
     except sqlite3.DatabaseError as error:
         page.miss(Damage(page.at, _past(db, page.at, last), str(error)))
     return page.found()
@@ -238,7 +240,7 @@ class _Page:
         if block.last < self.at:
             return False
         if block.first > self.at:
-            self.miss(Damage(self.at, block.first - 1, "no block holds these numbers"))
+            self.miss(Damage(self.at, block.first - 1, "no block holds these numbers", why=Why.LOST))
         try:
             listed = decode(block)
         except BufferDamaged as error:

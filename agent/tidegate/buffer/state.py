@@ -1,6 +1,7 @@
 """State: what the writer thread, retention and recovery share. One connection to control.db, one active segment."""
 
 import os
+import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from tidegate.buffer.ledger import Ledger
 from tidegate.buffer.segment import Segment, size_of, sync_folder
 from tidegate.buffer.settings import BufferSettings
 from tidegate.clock import Clock, ClockState
+from tidegate.errors import BufferFault
 
 SEGMENTS = "segments"
 QUARANTINE = "quarantine"
@@ -52,8 +54,10 @@ class State:
             yield
         self.clock_told = self.clock_told or believed
         self.ledger.stored()
-        self.ledger.refresh()
         self.cursors.stored(marks)
+        # It is committed, whatever this read does; the next transaction reads again.
+        with suppress(sqlite3.Error):
+            self.ledger.refresh()
 
     @property
     def bytes_used(self) -> int:
@@ -61,6 +65,15 @@ class State:
         folder = self.settings.folder
         control = sum(size_of(folder / (FILE + end)) for end in ("", "-wal"))
         return self.catalog.sealed_bytes + control + (self.active.size_bytes if self.active is not None else 0)
+
+
+@contextmanager
+def faults(what: str) -> Iterator[None]:
+    """What SQLite and the disk raise, as an error of ours."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise BufferFault(f"{what} failed: {error}") from error
 
 
 def unlink(path: Path) -> None:

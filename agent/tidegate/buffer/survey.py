@@ -97,6 +97,8 @@ def _prove(path: Path, db: sqlite3.Connection) -> Survey:
             _prove_next(total, block)
             carriers += _carriers(block)
             total.add(block)
+    except sqlite3.OperationalError:
+        raise
     except (sqlite3.DatabaseError, BufferDamaged, TypeError, ValueError) as error:
         damage = damage or str(error)
     return _survey(path, meta, total, carriers, damage, _reached(db, total.last) if damage else total.last)

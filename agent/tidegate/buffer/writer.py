@@ -9,18 +9,18 @@ It knows no loop: each call blocks, and returns or raises BufferFault.
 import errno
 import logging
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tidegate.buffer import ballast
+from tidegate.buffer import ballast, missing
 from tidegate.buffer.block import NO_HASH, Block, Encoded, encode
 from tidegate.buffer.catalog import Entry, Numbering
 from tidegate.buffer.retention import make_room, remove
 from tidegate.buffer.segment import Damage, Found, Meta, Segment, collect, connect
-from tidegate.buffer.state import State, quarantine, unlink
-from tidegate.buffer.survey import survey
+from tidegate.buffer.state import State, faults, quarantine, unlink
+from tidegate.buffer.survey import Survey, survey
 from tidegate.errors import BufferFault
 from tidegate.model.frame import Frame, Kind
 from tidegate.model.gap import Gap, Why
@@ -77,10 +77,11 @@ class Writer:
         self._suspect = False
         self._attempt: _Attempt | None = None
         self._landed: _Attempt | None = None
+        self._closed = False
 
     def commit(self, batch: Batch) -> Done:
         """Put a batch on disk. Raises BufferFault: call again with the same batch; it is never written twice."""
-        with _faults("commit"):
+        with faults("commit"):
             try:
                 done = self._commit(batch)
             except (sqlite3.Error, OSError) as error:
@@ -188,6 +189,9 @@ class Writer:
                 ballast.lay(state.settings.folder)
         except (sqlite3.Error, OSError) as error:
             log.error("after a commit: %s", error)
+        except Exception:
+            # Nothing may make a commit that stands look like one that failed: it would be written twice.
+            log.exception("after a commit")
 
     def _listed(self, active: Entry) -> bool:
         """Whether control.db knows of the active segment, so that its loss would be seen."""
@@ -218,7 +222,7 @@ class Writer:
                 state.active.close()
             state.active = None
         if path.exists() or state.catalog.active is not None:
-            found = survey(path, connect)
+            found = survey(path, connect) if path.exists() else Survey(path, None, None, 0, "it is missing")
             if found.again:
                 raise BufferFault(f"{path.name} can't be read just now: {found.damage}")
             if found.entry is None and not found.damage and state.catalog.active is None:
@@ -245,7 +249,6 @@ class Writer:
         state, entry = self._state, self._state.catalog.active
         aside = quarantine(state.settings.folder, path)
         log.error("segment %s can't be proven (%s); put aside as %s", path.name, damage, aside.name)
-        state.catalog.active = None
         gaps = []
         if entry is not None:
             frames = ((entry.first, entry.last),)
@@ -266,9 +269,11 @@ class Writer:
         except BaseException:
             state.cursors.forget(epoch)
             raise
+        state.catalog.active = None
         state.catalog.number(Numbering(ordinal, epoch, 1, 0))
         if not left:
             state.catalog.forget(before)
+            state.cursors.forget(before)
         state.epoch, state.last, state.hash = epoch, 0, NO_HASH
         log.warning("numbers begin again in epoch %s: %s", epoch, reason)
 
@@ -283,7 +288,7 @@ class Writer:
 
     def renumber(self, reason: str) -> str:
         """A new epoch, empty."""
-        with _faults("new epoch"):
+        with faults("new epoch"):
             self._resume()
             self._seal()
             self._begin(reason)
@@ -293,19 +298,19 @@ class Writer:
         """Seal the active segment if it still is the one that began with this number."""
         active = self._state.catalog.active
         if active is not None and (active.epoch, active.first) == (epoch, first):
-            with _faults("seal"):
+            with faults("seal"):
                 self._resume()
                 self._seal()
                 make_room(self._state)
 
     def store(self) -> None:
         """Store cursors and carriers."""
-        with _faults("cursors"), self._state.transaction():
+        with faults("cursors"), self._state.transaction():
             pass
 
     def page(self, epoch: str, first: int, last: int, bytes_max: int) -> Found | None:
         """Frames of the active segment; None when the number is not in it any more."""
-        with _faults("read"):
+        with faults("read"):
             self._resume()
             entry = self._state.catalog.at(epoch, first)
             if entry is None or entry.sealed or entry.first > first or self._state.active is None:
@@ -316,58 +321,34 @@ class Writer:
         self.note(epoch, found.damaged)
         return found
 
-    def note(self, epoch: str, damaged: Iterable[Damage], why: Why = Why.CORRUPT) -> None:
+    def note(self, epoch: str, damaged: Sequence[Damage]) -> None:
         """Put numbers that turned out unreadable into the ledger, each once."""
-        numbering = self._state.catalog.numbering(epoch)
-        if not damaged or numbering is None:
-            return
-        with _faults("ledger"):
-            closed = self._state.ledger.closed(epoch)
-            gaps = [
-                Gap(why, d.t0, d.t1, d.readings, "unknown", frames=tuple(holes), epoch=epoch)
-                for d in damaged
-                if (holes := closed.holes(max(d.first, numbering.floor), d.last))
-            ]
-            if not gaps:
-                return
-            with self._state.transaction():
-                self._state.ledger.write(gaps)
-        for gap in gaps:
-            log.error("epoch %s: numbers %s can't be read (%s)", epoch, gap.frames, why)
+        with faults("ledger"):
+            missing.note(self._state, epoch, damaged)
 
     def gone(self, epoch: str, numbers: Ranges) -> list[tuple[Ranges, Why]]:
         """Which of these numbers will not come, and why."""
-        numbering = self._state.catalog.numbering(epoch)
-        by_why: dict[Why, Ranges] = {}
-        left = numbers.copy()
-        with _faults("ledger"):
-            rows = self._state.ledger.closing(epoch)
-        below = (
-            [Gap(Why.EVICTED, 0, 0, frames=((1, numbering.floor - 1),))] if numbering and numbering.floor > 1 else []
-        )
-        everything = [Gap(Why.EVICTED, 0, 0, frames=tuple(left))] if numbering is None else []
-        for gap in (*rows, *below, *everything):
-            for first, last in gap.frames:
-                for pair in left.within(first, last):
-                    by_why.setdefault(gap.why, Ranges()).add(*pair)
-                    left.remove(*pair)
-        return [(ranges, why) for why, ranges in by_why.items()]
+        with faults("ledger"):
+            return missing.gone(self._state, epoch, numbers)
 
     def table(self, key: bytes) -> bytes | None:
         """The document of a tag table."""
-        with _faults("tag table"):
+        with faults("tag table"):
             return self._state.control.table(key)
 
-    def close(self) -> None:
-        """Seal, note that all is well, and let go of the files."""
+    def close(self, complete: bool) -> None:
+        """Let go of the files; seal and note that all is well when it is `complete`. Twice is once."""
         state = self._state
         try:
-            with _faults("close"):
+            with faults("close"):
+                if not complete or self._closed:
+                    return
                 self._resume()
                 self._seal()
                 with state.transaction():
                     state.control.set_clean()
         finally:
+            self._closed = True
             with suppress(sqlite3.Error):
                 if state.active is not None:
                     state.active.close()
@@ -396,12 +377,3 @@ def _is_full(error: Exception) -> bool:
     if isinstance(error, OSError):
         return error.errno in FULL_ERRNO
     return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
-
-
-@contextmanager
-def _faults(what: str) -> Iterator[None]:
-    """What SQLite and the disk raise, as an error of ours."""
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        raise BufferFault(f"{what} failed: {error}") from error
