@@ -36,7 +36,8 @@ class Child:
         self.name = name
         self.log = folder / f"{name}.log"
         # PYTHONPATH lets `demo` and `tests` be found; the packages of the gateway are installed.
-        env = {**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})}
+        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+        env = {**os.environ, "PYTHONPATH": path, **(environment or {})}
         with self.log.open("ab") as log, (out or self.log).open("ab") as written:
             # Its own session, so that Ctrl-C reaches only who started it, and is passed on in good order.
             self._process = subprocess.Popen(

@@ -91,7 +91,7 @@ def decode() -> Stage:
 def shape() -> Stage:
     """Scale by 0.1 and a deadband, every value of which has changed enough to be reported."""
     table = TagTable("unit001", tags(REGISTERS, type=Type.FLOAT64, scale=Scale(1, 10), deadband=0.5))
-    shaper = Shaper([table], Clock())
+    shaper = Shaper([table])
     words = [[(word + 997 * turn) % 65536 for word in WORDS] for turn in range(2)]
     turns = [frame(table, values) for values in words]
     last: dict[str, float] = {}
