@@ -21,8 +21,8 @@ from demo.child import Child, ChildFailed, tidegate, wait_for
 from tests.campaigns.checker import check
 from tests.campaigns.scene import GATEWAY, STOP_DEADLINE_S, TARGET, Load, Scene, covered_upto, stamp_us
 
-# Small segments, so that kills fall into seals and openings too.
-LOAD = Load(units=20, registers=125, interval_ms=200, buses=4, segment="300kB")
+# Small segments and quick commits, so that kills fall into commits, seals and openings too.
+LOAD = Load(units=20, registers=125, interval_ms=100, buses=4, segment="300kB", commit_interval_s=0.25)
 EARLY_SHARE = 0.25
 EARLY_S = (0.05, 0.9)
 UNDER_LOAD_S = (0.0, 2.0)
@@ -110,7 +110,7 @@ def campaign(kills: int, folder: Path, seed: int) -> bool:
     finally:
         scene.close()
         tail.kill()
-    findings, _ = check(folder, LOAD.units, LOAD.registers)
+    findings, _ = check(folder, LOAD)
     print(f"kill campaign: {rounds.kills} kills ({rounds.early} while it recovered) in {took_s:.0f} s, seed {seed}")
     print("\n".join(map(str, findings)))
     starts = rounds.kills - rounds.early + 1

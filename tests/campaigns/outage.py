@@ -74,7 +74,7 @@ def campaign(name: str, forget: bool, folder: Path, outage_s: float) -> list[Fin
     finally:
         scene.close()
         tail.kill()
-    findings, seen = check(folder, LOAD.units, LOAD.registers)
+    findings, seen = check(folder, LOAD)
     return [
         *findings,
         live_is_in_time(seen, outage),

@@ -12,7 +12,6 @@ from demo.child import Child, ChildFailed, python, start_plant, tidegate, wait_f
 GATEWAY = "campaign"
 TARGET = "checker"
 WINDOW = 16
-COMMIT_INTERVAL_S = 1.0
 STOP_DEADLINE_S = 20.0
 VERIFY_DEADLINE_S = 60.0
 
@@ -26,6 +25,7 @@ class Load:
     interval_ms: int
     buses: int = 1
     segment: str = "8MB"
+    commit_interval_s: float = 1.0
 
     @property
     def tags(self) -> int:
@@ -64,7 +64,7 @@ name = "{GATEWAY}"
 state = "state"
 
 [buffer]
-commit_interval = "{COMMIT_INTERVAL_S:g}s"
+commit_interval = "{load.commit_interval_s * 1000:g}ms"
 quota = "2GB"
 segment = "{load.segment}"
 

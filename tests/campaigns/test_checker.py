@@ -13,7 +13,7 @@ from demo.machines import load_word
 from tests.campaigns import checker
 from tests.campaigns.checker import Kill
 from tests.campaigns.recorder import holes, merged
-from tests.campaigns.scene import WINDOW, device
+from tests.campaigns.scene import WINDOW, Load, device
 from tests.campaigns.transcript import Transcript, read
 
 REGISTERS = 5
@@ -74,10 +74,10 @@ class Judged:
         arrived = checker.polls_that_arrived(database, UNIT)
         self.missing = checker.nothing_missing(self.seen)
         self.accounted = checker.polls_are_accounted_for(self.truth, arrived, self.seen)
-        self.true = checker.values_are_true(database, self.truth, UNIT, REGISTERS)
+        self.true = checker.values_are_true(database, self.truth, Load(UNIT, REGISTERS, 100))
         self.formed = checker.well_formed(self.seen)
         self.bounded = checker.duplicates_are_bounded(self.seen, [Kill(BEGIN_US, "")])
-        self.lost = checker.loss_is_bounded(self.truth, arrived, [Kill(at_us(POLLS) + 1, "")])
+        self.lost = checker.loss_is_bounded(self.truth, arrived, [Kill(at_us(POLLS) + 1, "")], 1.0)
 
     @property
     def failed(self) -> set[str]:
@@ -196,10 +196,10 @@ def test_two_windows_of_duplicates_are_allowed_and_one_more_is_not(tmp_path: Pat
 def test_a_reply_lost_long_before_a_kill_is_more_than_the_loss_window(tmp_path: Path) -> None:
     judged = Judged(log(), tmp_path)
     arrived = set(judged.truth) - {(UNIT, 1)}
-    late = checker.loss_is_bounded(judged.truth, arrived, [Kill(at_us(1) + 10_000_000, "")])
+    late = checker.loss_is_bounded(judged.truth, arrived, [Kill(at_us(1) + 10_000_000, "")], 1.0)
 
     assert not late.holds
-    assert not checker.loss_is_bounded(judged.truth, arrived, [Kill(at_us(1) - 1, "")]).holds
+    assert not checker.loss_is_bounded(judged.truth, arrived, [Kill(at_us(1) - 1, "")], 1.0).holds
 
 
 def test_ranges_are_joined_and_their_holes_found() -> None:
