@@ -22,6 +22,7 @@ class MemoryBuffer:
         self.floors: dict[str, int] = {epoch: 1}
         self.cursors: dict[tuple[str, str], Ranges] = {}
         self.lost: dict[tuple[str, int], Why] = {}
+        self.gone_by_epoch: dict[str, Ranges] = {}
         self.tables: dict[bytes, TagTable] = {}
         self.acknowledged: list[tuple[str, int, int]] = []
         self.owed_from: dict[str, int] = {}
@@ -47,9 +48,7 @@ class MemoryBuffer:
         for number in range(first, last + 1):
             self.frames[epoch or self.epoch].pop(number, None)
             self.lost[epoch or self.epoch, number] = why
-        for (_, of), cursor in self.cursors.items():
-            if of == (epoch or self.epoch):
-                cursor.add(first, last)
+            self.gone_by_epoch.setdefault(epoch or self.epoch, Ranges()).add(number, number)
 
     def listen(self, callback: Callable[[Committed], None]) -> Callable[[], None]:
         self._listeners.append(callback)
@@ -83,7 +82,9 @@ class MemoryBuffer:
         return self.owed_from.get(epoch, 1)
 
     def cursor(self, target: str, epoch: str) -> Ranges:
-        return self.cursors.setdefault((target, epoch), Ranges()).copy()
+        cursor = self.cursors.get((target, epoch), Ranges()).copy()
+        cursor.update(self.gone_by_epoch.get(epoch, Ranges()))
+        return cursor
 
     def acknowledge(
         self, target: str, epoch: str, acknowledged: Ranges | tuple[int, int], messages_max: int = 16

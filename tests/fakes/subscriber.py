@@ -1,4 +1,4 @@
-"""A plain MQTT subscriber that keeps every message in the order of arrival. It knows nothing of what they say."""
+"""A plain MQTT subscriber that keeps every message in the order of arrival, and holds it against its schema."""
 
 import json
 import threading
@@ -9,6 +9,8 @@ from typing import Any, Self
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+
+from tests.fakes.schemas import problems
 
 DEADLINE_S = 10.0
 
@@ -25,15 +27,17 @@ class Received:
 
 
 class Subscriber:
-    """Connected while the `with` block runs."""
+    """Connected while the `with` block runs; at its end every message must have been as its schema says."""
 
     def __init__(self, port: int, topic: str = "tidegate/#") -> None:
         self.received: list[Received] = []
         self._port = port
         self._topic = topic
         self._ready = threading.Event()
+        self._marker = f"marker/{id(self)}"
+        self._settled = threading.Event()
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=MQTTProtocolVersion.MQTTv5)
-        self._client.on_connect = lambda *_: self._client.subscribe(self._topic, 1)
+        self._client.on_connect = lambda *_: self._client.subscribe([(self._topic, 1), (self._marker, 1)])
         self._client.on_subscribe = lambda *_: self._ready.set()
         self._client.on_message = self._on_message
         self._client.reconnect_delay_set(1, 1)
@@ -44,11 +48,16 @@ class Subscriber:
         assert self._ready.wait(DEADLINE_S)
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *raised: object) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+        if raised[0] is None:
+            assert [wrong for message in self.received for wrong in problems(message.topic, message.said)] == []
 
     def _on_message(self, _client: object, _data: object, message: mqtt.MQTTMessage) -> None:
+        if message.topic == self._marker:
+            self._settled.set()
+            return
         payload = bytes(message.payload)
         said = json.loads(payload) if payload else {}
         self.received.append(Received(message.topic, said, payload, bool(message.retain), time.monotonic()))
@@ -57,6 +66,12 @@ class Subscriber:
         """Publish and wait for the acknowledgement."""
         payload = said if isinstance(said, (bytes, str)) else json.dumps(said)
         self._client.publish(topic, payload, 1, retain).wait_for_publish(DEADLINE_S)
+
+    def settle(self) -> None:
+        """Wait until all has come that the broker acknowledged to others before now."""
+        self._settled.clear()
+        self.publish(self._marker, "here")
+        assert self._settled.wait(DEADLINE_S)
 
     def of(self, *leaves: str) -> list[Received]:
         """Messages by the last level of their topics, in the order of arrival."""

@@ -69,8 +69,6 @@ class Delivery:
         self._elsewhere = 0
         self._unlisten: Callable[[], None] | None = None
         self._tick_at_s = self._loop.time()
-        # Whether the broker took any data: it is not the data that it dislikes.
-        self.fruitful = False
 
     async def connect(self) -> None:
         """Open the session. Raises PublishError."""
@@ -84,6 +82,9 @@ class Delivery:
             self._wake.set,
         )
         self._packet_bytes_max = session.limits.packet_bytes_max - PACKET_BYTES_EXTRA
+        if self._message_bytes_max < self._settings.message_bytes_max:
+            # Learned the hard way, so it holds for tables as well.
+            self._packet_bytes_max = min(self._packet_bytes_max, self._message_bytes_max)
         room = self._packet_bytes_max - len(self._format.topic(Lane.BACKLOG).encode())
         self._message_bytes_max = min(self._message_bytes_max, room)
         if self._piece_bytes_max < PIECE_BYTES_MIN:
@@ -129,6 +130,11 @@ class Delivery:
             self._replay.close()
         if self._session is not None:
             self._session.drop()
+
+    @property
+    def largest_in_flight_bytes(self) -> int:
+        """Size of the largest message that waits for its acknowledgement; 0 when none does."""
+        return max((sent.size for sent in self._window), default=0)
 
     @property
     def in_flight(self) -> int:
@@ -235,7 +241,6 @@ class Delivery:
             return
         if sent.lane is None:
             return
-        self.fruitful = True
         self._counts.unheard += code == UNHEARD
         if sent.lane != Lane.LIVE:
             self._pace.acknowledged(sent, self._loop.time())

@@ -294,7 +294,8 @@ class Session:
         if flags.is_disconnect_packet_from_server and code.value >= FAILURE:
             self._lose(refusal(f"{self._settings.url} ended the connection: {code}", code.value))
         elif not self._leaving:
-            self._lose(NoSession(f"the connection to {self._settings.url} ended: {code}"))
+            why = "lost" if code.value == FAILURE else f"lost: {code}"
+            self._lose(NoSession(f"the connection to {self._settings.url} was {why}"))
 
     def _published(self, _client: mqtt.Client, _data: Any, mid: int, code: ReasonCode, _said: Any) -> None:
         self._on_acknowledged(mid, code.value)

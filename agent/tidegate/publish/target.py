@@ -34,11 +34,12 @@ from tidegate.publish.settings import TargetSettings
 log = logging.getLogger(__name__)
 
 # Messages get no smaller than this, whatever a broker dislikes.
-MESSAGE_BYTES_MIN = 16_384
-# An MQTT 3.1.1 broker ends the connection without a word when a packet is too large: so often in a row, so soon after
-# data was sent and without one acknowledgement, and we take it for that.
+MESSAGE_BYTES_MIN = 4_096
+# An MQTT 3.1.1 broker ends the connection without a word when a packet is too large. So often in a row, so soon, each
+# time with a message of some size in flight, and we take it for that; after a connection of some length we forget it.
 SILENT_ENDS_MAX = 3
 SILENT_END_S_MAX = 10.0
+LEARNED_S_MAX = 600.0
 # Before it, nothing can be said about how fast the disk fills.
 DISK_LOOK_S_MIN = 60.0
 DAY_S = 86_400.0
@@ -234,17 +235,21 @@ class Target:
         why, connected = str(fault), self._state == State.CONNECTED
         if connected and lived_s >= GOOD_CONNECTION_S:
             self._back_off.reset()
-        if connected and not delivery.fruitful and delivery.in_flight and lived_s < SILENT_END_S_MAX:
-            self._silent_ends += 1
-        elif delivery.fruitful:
+        suspect_bytes = delivery.largest_in_flight_bytes
+        if lived_s >= LEARNED_S_MAX:
+            self._message_bytes_max = self._settings.message_bytes_max
+        if lived_s >= SILENT_END_S_MAX:
             self._silent_ends = 0
+        elif connected and suspect_bytes > MESSAGE_BYTES_MIN:
+            self._silent_ends += 1
         parked = isinstance(fault, TargetRefused)
         if isinstance(fault, TargetRefused) and fault.code == RETAIN_NOT_SUPPORTED and self._retain:
             self._retain = parked = False
         elif isinstance(fault, TooLarge) or self._silent_ends >= SILENT_ENDS_MAX:
             self._silent_ends = 0
             parked = self._message_bytes_max <= MESSAGE_BYTES_MIN and isinstance(fault, TooLarge)
-            self._message_bytes_max = max(self._message_bytes_max // 2, MESSAGE_BYTES_MIN)
+            too_large = min(self._message_bytes_max, suspect_bytes or self._message_bytes_max)
+            self._message_bytes_max = max(too_large // 2, MESSAGE_BYTES_MIN)
             log.warning("target %s: messages have at most %d bytes now", self._settings.name, self._message_bytes_max)
         if parked:
             pause_s = self._settings.parked_probe_s * self._rng.uniform(0.9, 1.1)

@@ -31,7 +31,7 @@ REQUEST_ID_CHARACTERS_MAX = 128
 EPOCH_CHARACTERS_MAX = 64
 NUMBER_MAX = 2**53 - 1
 # Room for the numbers in a data message's own keys, over the fixed text.
-ENVELOPE_BYTES = 192
+ENVELOPE_BYTES = 288
 
 
 class Lane(StrEnum):
