@@ -292,6 +292,8 @@ WRONG = {
     "part without end": data(1, 1, part=(1, 1)).replace(b'"part": [1, 1]', b'"part": [1, 99999999]'),
     "a gap of nothing": data(1, 1, gaps=(gap(1),)).replace(b'"n": 40', b'"n": null'),
     "a range of three": answer(gone=(("lost", 1, 2),)).replace(b"[1, 2]", b"[1, 2, 3]"),
+    "a value too few": data(1, 1).replace(b'"v": [1, 1]', b'"v": [1]'),
+    "a status too few": data(1, 1).replace(b'"v": [1, 1]', b'"v": [1, 1], "st": [0]'),
     "frames that are a number": data(1, 1).replace(b'"frames": [{', b'"frames": 5, "x": [{', 1),
 }
 

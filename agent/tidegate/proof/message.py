@@ -14,6 +14,8 @@ VERSION = 1
 NUMBER_MAX = 2**53 - 1
 TEXT_CHARACTERS_MAX = 256
 PARTS_MAX = 65_536
+# Lists with an item a reading, or one value for all.
+COLUMNS = ("t", "st", "ts")
 
 
 class ProofError(ValueError):
@@ -156,6 +158,9 @@ def _data(body: Mapping[str, Any]) -> Data:
 
 def _piece(frame: Mapping[str, Any]) -> Piece:
     number, readings = whole(frame["seq"], 1), len(frame["tags"])
+    columns = [frame[name] for name in COLUMNS if isinstance(frame.get(name), list)]
+    if len(frame["v"]) != readings or any(len(column) != readings for column in columns):
+        raise ProofError(f"frame {number}: lists of unequal length")
     if "part" not in frame:
         return Piece(number, readings)
     part, of = frame["part"]
@@ -167,7 +172,7 @@ def _piece(frame: Mapping[str, Any]) -> Piece:
 def _told(gap: Mapping[str, Any], epoch: str) -> Told:
     closes = pairs(gap.get("frames") or ())
     readings = 0 if closes else whole(gap["n"])
-    return Told(whole(gap["id"]), _text(gap["why"]), _text(gap.get("epoch", epoch)), closes, readings)
+    return Told(whole(gap["id"], 1), _text(gap["why"]), _text(gap.get("epoch", epoch)), closes, readings)
 
 
 def _oldest_us(frames: Any) -> int | None:
