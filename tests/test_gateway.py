@@ -34,13 +34,13 @@ file = "machine.csv"
 name = "machine1"
 driver = "simulator"
 table = "machine"
-address = "simulator"
+address = "sim://hall1"
 
 [[target]]
 name = "cloud"
 url = "{url}"
 """
-TABLE = "name,address,type,group\nlevel,sine,float64,fast\nparts,counter,uint32,fast\n"
+TABLE = "name,address,type,from,to,period,group\nlevel,sine,float64,0,1,10s,fast\nparts,counter,uint32,0,,,fast\n"
 
 
 @pytest.fixture
