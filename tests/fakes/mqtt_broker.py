@@ -98,12 +98,12 @@ class ScriptedBroker:
     def acknowledge_all(self) -> int:
         """Send what was held back in one write: one TLS record, as far as they fit; how many."""
         held, self._unacknowledged = self._unacknowledged, []
-        self._writers[-1].write(b"".join(held))
+        self.write(b"".join(held))
         return len(held)
 
-    def publish(self, topic: str, payload: bytes, retain: bool = False) -> None:
-        """Deliver a message to whoever is connected last, QoS 0."""
-        self._writers[-1].write(self.delivery(topic, payload, retain))
+    def write(self, packets: bytes) -> None:
+        """Send to whoever connected last, in one write."""
+        self._writers[-1].write(packets)
 
     def delivery(self, topic: str, payload: bytes, retain: bool = False) -> bytes:
         """The packet that delivers a message."""
