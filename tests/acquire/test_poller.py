@@ -9,8 +9,9 @@ import pytest
 
 from tests.fakes.machines import TAGS, Scene, Sink, driver_for, machine
 from tests.fakes.virtual_time import run_virtually
+from tidegate.acquire.backoff import WAIT_S_MAX
 from tidegate.acquire.poller import Poller
-from tidegate.acquire.unit import WAIT_S_MAX, DeviceStatus
+from tidegate.acquire.unit import DeviceStatus
 from tidegate.clock import Clock
 from tidegate.errors import InvalidReply, NoAnswer, NotConnected
 from tidegate.model.device import Device, Group

@@ -1,185 +1,345 @@
-"""Bus: the one owner of one driver object. It opens and reopens it, for ever, and reads the groups that are due.
+"""Bus: the one owner of one driver object. It opens and reopens it, for ever, and reads the groups whose turn it is.
 
-It does not know when a group is due: that is the poller's wheel.
+It does not know when a turn is due: that is the wheel's. A turn is in one place at a time:
+
+    wheel ──due──▶ queue ──reader──▶ driver.read ──▶ wheel (or the queue again, when its next cycle is due already)
+      └─ parked, while the bus or the device is gone ─┘
 """
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import cast
 
+from tidegate.acquire.backoff import Backoff
 from tidegate.acquire.driver import Driver, Sink
 from tidegate.acquire.losses import Losses
-from tidegate.acquire.unit import Backoff, Unit
+from tidegate.acquire.turn import Turn
+from tidegate.acquire.unit import Unit
 from tidegate.clock import Clock
-from tidegate.errors import DriverError, InvalidReply, NoAnswer, NotConnected, Shed
-from tidegate.model.device import Device, Group
+from tidegate.errors import DriverError, InvalidReply, NoAnswer, NotConnected, Refused, Shed
+from tidegate.model.device import Device
 from tidegate.model.frame import Frame
 from tidegate.model.gap import Why
 
 OPEN_DEADLINE_S = 15.0
 CLOSE_DEADLINE_S = 3.0
 # The driver keeps the group's deadline itself; this much later the poller gives up on the driver.
-DEADLINE_MARGIN_S = 1.0
+DEADLINE_MARGIN_US = 1_000_000
+# How long readers may take to hand over what they have read, when their bus closes.
+LEAVE_S = 10.0
+# Trying devices that are down takes at most this share of the time of a bus, however many they are.
+PROBE_SHARE = 0.1
+NEVER_US = 1 << 62
 
 log = logging.getLogger("tidegate.acquire")
 
 
-@dataclass(slots=True, eq=False)
-class Turn:
-    """One group's place on the wheel: when it is due (monotonic s of the loop), and whether a read is under way."""
+class MisfitFrame(DriverError):
+    """A driver brought a frame that is not what the device's tag table says."""
 
-    group: Group
-    unit: Unit
-    bus: "Bus"
-    due_s: float
-    waiting: bool = False
+
+class CutOff(NotConnected):
+    """A driver did not keep its deadline. Nobody knows what state it is in, so that its bus is opened anew."""
+
+
+KINDS: tuple[tuple[type[Exception], str], ...] = (
+    (CutOff, "no answer"),
+    (NotConnected, "not connected"),
+    (NoAnswer, "no answer"),
+    (InvalidReply, "invalid reply"),
+    (Refused, "refused"),
+)
+
+
+@dataclass(slots=True, eq=False)
+class Reader:
+    """One of the reads that a bus may do at the same time: its task, and until when the driver may take."""
+
+    task: "asyncio.Task[None] | None" = None
+    deadline_us: int = NEVER_US
+    cut_off: int = 0
 
 
 class Bus:
-    """One bus and the units on it. `run` until cancelled."""
+    """One bus and the units on it. `run` until cancelled; `schedule(at_us, turn)` puts a turn on the wheel."""
 
     def __init__(
         self, driver: type[Driver], devices: Sequence[Device], sink: Sink, losses: Losses, clock: Clock, rng: Random
     ) -> None:
         self.name = driver.bus(devices[0])
-        self.units = {device.name: Unit(device, clock, rng) for device in devices}
+        self.units = [Unit(device, clock, rng) for device in devices]
+        self.schedule: Callable[[int, Turn[Unit]], None] = lambda at_us, turn: None
         self._driver = driver(devices, clock)
         self._sink = sink
         self._losses = losses
         self._clock = clock
         self._backoff = Backoff(rng)
-        self._open = False
-        self._tried = False
+        self._serving = False
+        self._stopping = False
         self._worked = False
-        self._due: asyncio.Queue[Turn] = asyncio.Queue()
+        self._queue: deque[Turn[Unit]] = deque()
+        self._idle: deque[asyncio.Future[None]] = deque()
+        self._readers: list[Reader] = []
+        self._probes_from_us = 0
 
-    def offer(self, turn: Turn, skipped: int, late_s: float) -> None:
-        """A group's time has come. `skipped` cycles before it passed unseen, since `late_s` seconds."""
-        now_us, now_s = self._clock.now_us(), asyncio.get_running_loop().time()
-        if not self._tried:
-            return  # Nothing is known to be missing before the first attempt to open has ended.
-        if skipped:
-            self._lose(turn, Why.POLL_OVERRUN, now_us - round(late_s * 1e6), now_s, skipped)
-        if turn.waiting:
-            self._lose(turn, Why.POLL_OVERRUN, now_us, now_s)
-        elif not self._open or not turn.unit.claim(now_s):
-            self._lose(turn, Why.DEVICE_DOWN, now_us, now_s)
-        else:
-            turn.waiting = True
-            self._due.put_nowait(turn)
+    def offer(self, turn: Turn[Unit]) -> None:
+        """The time of a turn has come."""
+        probe = turn.unit.probe
+        if not self._serving or (probe is not None and probe is not turn):
+            turn.parked = True
+            return
+        if probe is turn:
+            now_us = self._clock.mono_us()
+            if now_us < self._probes_from_us:
+                self.schedule(self._probes_from_us, turn)
+                return
+            # Until it is known how long this one takes, it is taken to need its whole deadline.
+            self._rest_from_probes(now_us, turn.deadline_us)
+        self._queue.append(turn)
+        while self._idle:
+            idle = self._idle.popleft()
+            if not idle.done():
+                idle.set_result(None)
+                return
+
+    def watch(self, now_us: int) -> None:
+        """Cut off reads whose driver does not keep its deadline, and count the cycles of parked turns."""
+        for reader in self._readers:
+            if reader.deadline_us < now_us and reader.task is not None:
+                reader.cut_off += 1
+                reader.task.cancel()
+        for unit in self.units:
+            for turn in unit.turns:
+                if turn.parked:
+                    self._pass_over(turn, now_us, Why.DEVICE_DOWN)
+
+    def stop(self) -> bool:
+        """Read nothing more; whether reads may be under way, so that it pays to wait for `run` to return."""
+        self._stopping = True
+        serving, self._serving = self._serving, False
+        self._queue.clear()
+        self._wake_all()
+        return serving
 
     async def run(self) -> None:
-        """Keep the bus open and read what is due."""
+        """Keep the bus open and read what is offered, until `stop` or cancelled."""
         try:
-            while True:
+            while not self._stopping:
                 try:
-                    await self._open_driver()
-                    await self._work()
+                    await self._open()
+                    await self._serve()
                 except NotConnected as error:
                     await self._lost(error)
         finally:
-            self._open = False
+            self._serving = False
             await self._close()
 
-    async def _open_driver(self) -> None:
+    async def _open(self) -> None:
         try:
             async with asyncio.timeout(OPEN_DEADLINE_S):
                 await self._driver.open()
         except TimeoutError:
-            raise NotConnected("", f"{self.name} did not open within {OPEN_DEADLINE_S:.0f} s") from None
+            raise NotConnected("", f"{self.name} did not open within {OPEN_DEADLINE_S:g} s") from None
         except NotConnected:
             raise
         except Exception as error:
             log.exception("the driver failed to open %s", self.name)
             raise NotConnected("", f"the driver failed to open {self.name}: {error!r}") from error
-        finally:
-            self._tried = True
-        self._open = True
 
-    async def _work(self) -> None:
-        """As many readers as the bus allows; the first that finds the bus gone ends them all with NotConnected."""
-        readers = [asyncio.ensure_future(self._read_due()) for _ in range(self._driver.connections)]
+    async def _serve(self) -> None:
+        """As many readers as the bus allows; when one finds it gone, all leave, and NotConnected is raised."""
+        self._serving, self._worked, self._probes_from_us = True, False, 0
+        self._resume()
+        self._readers = [Reader() for _ in range(self._driver.connections)]
+        tasks = [asyncio.create_task(self._work(reader), name=f"reader of {self.name}") for reader in self._readers]
+        for reader, task in zip(self._readers, tasks, strict=True):
+            reader.task = task
         try:
-            done, _ = await asyncio.wait(readers, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            # What another reader has read is handed over; what it still reads ends with the driver's close.
+            self._serving = False
+            self._wake_all()
+            if not self._stopping:
+                await self._close()
+            await asyncio.wait(tasks, timeout=LEAVE_S)
         finally:
-            for reader in readers:
-                reader.cancel()
-            await asyncio.gather(*readers, return_exceptions=True)
-        for reader in done:
-            reader.result()
+            for task in tasks:
+                task.cancel()
+            ends = await asyncio.gather(*tasks, return_exceptions=True)
+            self._readers = []
+        faults = [end for end in ends if isinstance(end, Exception)]
+        for fault in sorted(faults, key=lambda fault: isinstance(fault, NotConnected)):
+            raise fault
 
-    async def _read_due(self) -> None:
-        while True:
-            turn = await self._due.get()
-            try:
-                await self._read(turn)
-            finally:
-                turn.waiting = False
+    def _resume(self) -> None:
+        """Offer what was parked while the bus was gone. Of a device that is down only its probe."""
+        now_us = self._clock.mono_us()
+        for unit in self.units:
+            unit.bus_back()
+            for turn in unit.turns:
+                if turn.parked and (unit.probe is None or unit.probe is turn):
+                    self._unpark(turn, now_us)
 
-    async def _read(self, turn: Turn) -> None:
-        loop = asyncio.get_running_loop()
-        begun_s, begun_us, group = loop.time(), self._clock.now_us(), turn.group
-        try:
-            async with asyncio.timeout(group.deadline_s + DEADLINE_MARGIN_S):
-                frame = await self._driver.read(group)
-        except NotConnected:
-            self._lose(turn, Why.DEVICE_DOWN, begun_us, loop.time())
-            raise
-        except asyncio.CancelledError:
-            # The gateway stops, or the bus is gone: the answer to this question will not be heard.
-            self._lose(turn, Why.POLL_OVERRUN, begun_us, loop.time())
-            raise
-        except DriverError as error:
-            await self._failed(turn, error, begun_us)
-        except TimeoutError:
-            await self._failed(turn, NoAnswer(group.device, f"no answer within {group.deadline_s:g} s"), begun_us)
-        except Exception as error:
-            # A fault of the driver's own must not end the gateway: it is told loudly, as a failure of this device.
-            log.exception("the driver failed on %s, group %s", group.device, group.name)
-            await self._failed(turn, DriverError(group.device, f"the driver failed: {error!r}"), begun_us)
+    def _unpark(self, turn: Turn[Unit], now_us: int) -> None:
+        """A parked turn is read again: now, when its cycle is due, which may be late."""
+        self._pass_over(turn, now_us, Why.DEVICE_DOWN)
+        turn.parked = False
+        if turn.due_us > now_us:
+            self.schedule(turn.due_us, turn)
         else:
-            self._worked = True
-            self._backoff.reset()
-            if turn.unit.succeeded(loop.time() - begun_s):
-                self._losses.tell_all(group.device)
-            await self._put(turn, frame, begun_us)
+            self.offer(turn)
 
-    async def _put(self, turn: Turn, frame: Frame, begun_us: int) -> None:
+    async def _lost(self, error: NotConnected) -> None:
+        """The bus is gone. If it had worked it is opened again at once; else its units are out, and it waits."""
+        for turn in self._queue:
+            turn.parked = True
+        self._queue.clear()
+        await self._close()
+        if self._worked:
+            self._worked = False
+            self._backoff.reset()
+            return
+        wait_s = self._backoff.next_s()
+        for unit in self.units:
+            if unit.bus_gone(error.what):
+                await self._hand_over(unit.silence(None))
+            unit.try_at(self._clock.now_us() + round(wait_s * 1e6))
+        await asyncio.sleep(wait_s)
+
+    async def _work(self, reader: Reader) -> None:
+        while self._serving:
+            if self._queue:
+                await self._take(self._queue.popleft(), reader)
+            else:
+                idle: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                self._idle.append(idle)
+                await idle
+
+    async def _take(self, turn: Turn[Unit], reader: Reader) -> None:
+        """Read one turn and bring it to where it belongs next. Raises NotConnected when the bus is gone."""
+        unit = turn.unit
+        if unit.probe is not None and unit.probe is not turn:
+            turn.parked = True
+            return
+        begun_us = self._clock.mono_us()
+        self._pass_over(turn, begun_us, Why.DEVICE_DOWN if turn.failures else Why.POLL_OVERRUN)
+        reader.deadline_us = begun_us + turn.deadline_us + DEADLINE_MARGIN_US
+        try:
+            frame = await self._driver.read(turn.group)
+        except BaseException as error:
+            reader.deadline_us = NEVER_US
+            await self._failed(turn, self._meaning(turn, error, reader), begun_us)
+            return
+        reader.deadline_us = NEVER_US
+        trip_us = self._clock.mono_us() - begun_us
+        try:
+            await self._hand_over(frame)
+        except (ValueError, LookupError) as error:
+            misfit = MisfitFrame(unit.device.name, f"its frame is not what its tag table says: {error}")
+            await self._failed(turn, misfit, begun_us)
+            return
+        except asyncio.CancelledError:
+            self._lose(turn, Why.SHED, 1, self._clock.now_us() - trip_us)
+            raise
+        turn.due_us += turn.interval_us
+        self._worked = True
+        if unit.read(turn, trip_us) or unit.losing:
+            self._recovered(turn, trip_us)
+        await self._go_on(turn)
+
+    async def _go_on(self, turn: Turn[Unit]) -> None:
+        """To the wheel, or back into the queue when the next cycle is due already."""
+        if turn.due_us > self._clock.mono_us():
+            self.schedule(turn.due_us, turn)
+        elif self._serving:
+            self.offer(turn)
+            # A group that never keeps its pace must not keep the loop to itself.
+            await asyncio.sleep(0)
+        else:
+            turn.parked = True
+
+    def _recovered(self, turn: Turn[Unit], trip_us: int) -> None:
+        """A read came after failures, or after missed cycles: what was lost has an end."""
+        unit, name, now_us = turn.unit, turn.unit.device.name, self._clock.mono_us()
+        unit.losing = False
+        if unit.probe is turn:
+            self._rest_from_probes(now_us, trip_us)
+        self._losses.ended(name, self._clock.now_us())
+        if not unit.recover(turn):
+            return
+        for other in unit.turns:
+            if other.parked:
+                self._unpark(other, now_us)
+        self._losses.tell_now(name, now_us / 1e6)
+
+    def _meaning(self, turn: Turn[Unit], error: BaseException, reader: Reader) -> DriverError:
+        """What ended a read, as one of our errors; raises what is none: a cancelled task, the end of the world."""
+        name = turn.unit.device.name
+        if isinstance(error, asyncio.CancelledError):
+            if self._was_cut_off(reader):
+                return CutOff(name, f"the driver was not done within {turn.group.deadline_s:g} s and a margin")
+            self._lose(turn, Why.POLL_OVERRUN, 1, self._clock.now_us())
+            raise error
+        if not isinstance(error, Exception):
+            raise error
+        if not isinstance(error, DriverError):
+            if not turn.failures:
+                log.error("the driver failed on %s, group %s", name, turn.group.name, exc_info=error)
+            return DriverError(name, f"the driver failed: {error!r}")
+        return error
+
+    def _was_cut_off(self, reader: Reader) -> bool:
+        """Whether a cancellation is ours, from `watch`, and only ours."""
+        task = cast("asyncio.Task[None]", asyncio.current_task())
+        ours, reader.cut_off = reader.cut_off, 0
+        left = task.cancelling()
+        for _ in range(ours):
+            left = task.uncancel()
+        return ours > 0 and left == 0
+
+    async def _failed(self, turn: Turn[Unit], error: DriverError, begun_us: int) -> None:
+        """One cycle is lost. Its turn keeps its pace, or rests, or waits until the bus is back."""
+        unit, now_us = turn.unit, self._clock.mono_us()
+        why = Why.INVALID_REPLY if isinstance(error, (InvalidReply, MisfitFrame)) else Why.DEVICE_DOWN
+        self._lose(turn, why, 1, self._clock.now_us() - (now_us - begun_us))
+        turn.due_us += turn.interval_us
+        kind = next((word for error_type, word in KINDS if isinstance(error, error_type)), "fault")
+        if isinstance(error, NotConnected) and not isinstance(error, CutOff):
+            unit.count(kind)
+            turn.parked = True
+            raise error
+        if unit.probe is turn:
+            self._rest_from_probes(now_us, now_us - begun_us)
+        if unit.failed(turn, kind, error.what):
+            self._losses.tell_now(unit.device.name, now_us / 1e6)
+            await self._hand_over(unit.silence(None if unit.probe is turn else turn))
+        wait_s = unit.wait_s(turn)
+        if unit.probe is not None and unit.probe is not turn:
+            turn.parked = True
+        elif wait_s:
+            unit.try_at(self._clock.now_us() + round(wait_s * 1e6))
+            self.schedule(now_us + round(wait_s * 1e6), turn)
+        else:
+            await self._go_on(turn)
+        if isinstance(error, CutOff):
+            # The bus itself is well: it is opened again at once, and the breaker spares it this device.
+            self._worked = True
+            raise error
+
+    def _rest_from_probes(self, now_us: int, took_us: int) -> None:
+        """Keep the share of the bus that trying dead devices may take."""
+        self._probes_from_us = now_us + round(took_us * (1 / PROBE_SHARE - 1) / max(1, len(self._readers)))
+
+    async def _hand_over(self, frame: Frame) -> None:
         try:
             await self._sink.put(frame)
         except Shed as shed:
-            log.warning("%s", shed)  # The buffer has told the gap.
-        except Exception:
-            log.exception("a frame of %s is not what its tag table says", turn.group.device)
-            self._lose(turn, Why.INVALID_REPLY, begun_us, asyncio.get_running_loop().time())
-
-    async def _failed(self, turn: Turn, error: DriverError, begun_us: int) -> None:
-        now_s = asyncio.get_running_loop().time()
-        why = Why.INVALID_REPLY if isinstance(error, InvalidReply) else Why.DEVICE_DOWN
-        self._lose(turn, why, begun_us, now_s)
-        if turn.unit.failed(error, now_s):
-            await self._sink.put(turn.unit.silence())
-
-    async def _lost(self, error: NotConnected) -> None:
-        """The bus is gone. If it had worked it is opened again at once; else its units are down, and it waits."""
-        self._open = False
-        await self._close()
-        now_us, now_s = self._clock.now_us(), asyncio.get_running_loop().time()
-        while not self._due.empty():
-            turn = self._due.get_nowait()
-            turn.waiting = False
-            self._lose(turn, Why.DEVICE_DOWN, now_us, now_s)
-        for unit in self.units.values():
-            unit.release()
-        if self._worked:
-            self._worked = False
-            return
-        for unit in self.units.values():
-            if unit.failed(error, now_s, bus_gone=True):
-                await self._sink.put(unit.silence())
-        await asyncio.sleep(self._backoff.next_s())
+            # The buffer has told the gap already.
+            log.warning("%s", shed)
 
     async def _close(self) -> None:
         try:
@@ -188,7 +348,23 @@ class Bus:
         except (TimeoutError, DriverError) as error:
             log.warning("%s did not close: %s", self.name, error)
 
-    def _lose(self, turn: Turn, why: Why, since_us: int, now_s: float, cycles: int = 1) -> None:
-        turn.unit.missed += cycles
+    def _wake_all(self) -> None:
+        while self._idle:
+            idle = self._idle.popleft()
+            if not idle.done():
+                idle.set_result(None)
+
+    def _pass_over(self, turn: Turn[Unit], now_us: int, why: Why) -> None:
+        """Count the cycles of a turn that passed unread."""
+        due_us = turn.due_us
+        cycles = turn.skip(now_us)
+        if cycles:
+            self._lose(turn, why, cycles, self._clock.now_us() - (now_us - due_us))
+
+    def _lose(self, turn: Turn[Unit], why: Why, cycles: int, since_us: int) -> None:
+        unit, now_us = turn.unit, self._clock.now_us()
+        unit.missed += cycles
+        unit.losing = True
         readings = cycles * len(turn.group.tags)
-        self._losses.add(turn.group.device, why, readings, since_us, self._clock.now_us(), now_s)
+        now_s = self._clock.mono_us() / 1e6
+        self._losses.add(unit.device.name, why, readings, since_us, now_us, now_s, unit.tags(turn))

@@ -1,27 +1,30 @@
-"""Poller: one timer wheel that knows when each group is due, over all buses. It does not know how a machine is read.
+"""Poller: turns the wheel over all buses, and knows when which group is due. It does not know how a machine is read.
 
-Groups keep their pace without drift: each due time is the one before plus the interval. What passed meanwhile is
-counted as missed, never caught up in a burst.
+    wheel ──▶ bus (one a TCP address, serial line, server) ──▶ driver ──▶ sink
+      ▲         └─ what could not be read ──▶ losses ──▶ tell
+      └── next cycle ──┘
 """
 
 import asyncio
-import heapq
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
 
-from tidegate.acquire.bus import Bus, Turn
+from tidegate.acquire.bus import Bus
 from tidegate.acquire.driver import Driver, Sink
 from tidegate.acquire.losses import Losses
-from tidegate.acquire.unit import DeviceStatus
+from tidegate.acquire.turn import Turn
+from tidegate.acquire.unit import BACKING_OFF, DOWN, UP, DeviceStatus, Unit
+from tidegate.acquire.wheel import TICK_US, Wheel, phase_us
 from tidegate.clock import Clock
 from tidegate.model.device import Device
 from tidegate.model.gap import Gap
 
-# Groups due within this time are served in one wake-up: waking costs more than reading.
-WHEEL_TICK_S = 0.002
-WHEEL_SLEEP_S_MAX = 1.0
-# Phases spread by the golden ratio: however many groups there are, they lie far apart.
-PHASE_STEP = 0.6180339887498949
+# How often the poller looks for reads that overrun their deadline, and tells what is lost.
+WATCH_US = 500_000
+# The loop's timers and our clock may be apart by their rounding: what is due so soon is due.
+EARLY_US = 200
+# How long reads under way may take to end when the gateway stops: what is read then is still kept.
+FINISH_S = 1.0
 
 
 class Poller:
@@ -40,6 +43,7 @@ class Poller:
         clock: Clock,
         rng: Random,
     ) -> None:
+        self._clock = clock
         self._losses = Losses(tell)
         shared: dict[tuple[str, str], list[Device]] = {}
         for device in devices:
@@ -47,51 +51,89 @@ class Poller:
         self._buses = [
             Bus(drivers[name], sharing, sink, self._losses, clock, rng) for (name, _), sharing in shared.items()
         ]
-        self._units = {name: unit for bus in self._buses for name, unit in bus.units.items()}
-        self._order = [device.name for device in devices]
+        units = {unit.device.name: unit for bus in self._buses for unit in bus.units}
+        self._units = [units[device.name] for device in devices]
+        self._bus_of = {unit.device.name: bus for bus in self._buses for unit in bus.units}
+        self._wheel: Wheel[Turn[Unit]] = Wheel()
+        self._alarm: asyncio.Future[None] | None = None
+        self._alarm_us = 0
 
     async def run(self) -> None:
-        """Poll until cancelled; then the drivers are closed and what was lost is told."""
+        """Poll until cancelled; then reads under way end, the drivers are closed, and what was lost is told.
+
+        Raises what the sink or `tell` raise, other than about one frame: nothing runs on half.
+        """
+        self._begin()
+        wheel = asyncio.create_task(self._turn_wheel(), name="wheel")
+        running = {bus: asyncio.create_task(bus.run(), name=f"bus {bus.name}") for bus in self._buses}
         try:
-            async with asyncio.TaskGroup() as tasks:
-                for bus in self._buses:
-                    tasks.create_task(bus.run(), name=f"bus {bus.name}")
-                tasks.create_task(self._turn_wheel(), name="wheel")
+            ended, _ = await asyncio.wait([wheel, *running.values()], return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                task.result()
         finally:
-            self._losses.tell_all()
+            wheel.cancel()
+            await self._finish(running)
+            self._losses.tell_all(self._clock.now_us())
 
     def status(self) -> tuple[DeviceStatus, ...]:
         """One look at every device, in the order of the configuration."""
-        return tuple(self._units[name].status() for name in self._order)
+        return tuple(unit.status() for unit in self._units)
 
     def count(self) -> tuple[int, int]:
-        """How many devices are up, and how many are down."""
-        states = [unit.state for unit in self._units.values()]
-        return states.count("up"), states.count("down")
+        """How many devices are up, and how many are out; those that were not tried yet are neither."""
+        states = [unit.state for unit in self._units]
+        return states.count(UP), states.count(DOWN) + states.count(BACKING_OFF)
+
+    def _begin(self) -> None:
+        """Put every group on the wheel; groups of one interval are spread over it."""
+        start_us = -(-self._clock.mono_us() // TICK_US) * TICK_US
+        sharing: dict[int, int] = {}
+        for bus in self._buses:
+            bus.schedule = self._schedule
+            for unit in bus.units:
+                for turn in unit.turns:
+                    index = sharing.get(turn.interval_us, 0)
+                    sharing[turn.interval_us] = index + 1
+                    turn.due_us = start_us + phase_us(turn.interval_us, index)
+                    self._wheel.add(turn.due_us, turn)
+
+    def _schedule(self, at_us: int, turn: Turn[Unit]) -> None:
+        """Put a turn on the wheel, and wake it earlier when that is earlier than what it waits for."""
+        if self._wheel.add(at_us, turn) < self._alarm_us and self._alarm is not None and not self._alarm.done():
+            self._alarm.set_result(None)
 
     async def _turn_wheel(self) -> None:
         loop = asyncio.get_running_loop()
-        wheel = self._wheel(loop.time())
+        watch_us = 0
         while True:
-            now_s = loop.time()
-            self._losses.tell_due(now_s)
-            while wheel and wheel[0][0] <= now_s + WHEEL_TICK_S:
-                _, place, turn = wheel[0]
-                late_s = max(0.0, now_s - turn.due_s)
-                skipped = int(late_s / turn.group.interval_s)
-                turn.bus.offer(turn, skipped, late_s)
-                turn.due_s += (1 + skipped) * turn.group.interval_s
-                heapq.heapreplace(wheel, (turn.due_s, place, turn))
-            sleep_s = min(wheel[0][0] - loop.time(), WHEEL_SLEEP_S_MAX) if wheel else WHEEL_SLEEP_S_MAX
-            await asyncio.sleep(max(0.0, sleep_s))
+            now_us = self._clock.mono_us() + EARLY_US
+            for turn in self._wheel.due(now_us):
+                self._bus_of[turn.group.device].offer(turn)
+            if now_us >= watch_us:
+                watch_us = now_us + WATCH_US
+                self._watch(now_us)
+            self._alarm_us = self._wheel.next_us(watch_us)
+            self._alarm = loop.create_future()
+            timer = loop.call_later(max(0, self._alarm_us - self._clock.mono_us()) / 1e6, _ring, self._alarm)
+            await self._alarm
+            timer.cancel()
 
-    def _wheel(self, start_s: float) -> list[tuple[float, int, Turn]]:
-        wheel: list[tuple[float, int, Turn]] = []
+    def _watch(self, now_us: int) -> None:
         for bus in self._buses:
-            for unit in bus.units.values():
-                for group in unit.device.groups:
-                    phase = len(wheel) * PHASE_STEP % 1.0
-                    due_s = start_s + phase * group.interval_s
-                    wheel.append((due_s, len(wheel), Turn(group, unit, bus, due_s)))
-        heapq.heapify(wheel)
-        return wheel
+            bus.watch(now_us)
+        self._losses.tell_due(now_us / 1e6, self._clock.now_us())
+
+    async def _finish(self, running: Mapping[Bus, "asyncio.Task[None]"]) -> None:
+        for bus, task in running.items():
+            if not bus.stop():
+                task.cancel()
+        if running:
+            await asyncio.wait(running.values(), timeout=FINISH_S)
+        for task in running.values():
+            task.cancel()
+        await asyncio.gather(*running.values(), return_exceptions=True)
+
+
+def _ring(alarm: "asyncio.Future[None]") -> None:
+    if not alarm.done():
+        alarm.set_result(None)

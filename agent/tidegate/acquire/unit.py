@@ -1,151 +1,191 @@
-"""Unit: what the poller knows of one device: up or down, and when it may be asked again (a circuit breaker).
+"""Unit: one device as the poller sees it, with its circuit breaker. It reads nothing and waits for nothing.
 
-     BREAK_AFTER failures in a row, or the bus is gone
-up ────────────────────────────────────────────────▶ down ── asked again after a wait that doubles
-▲                                                     │
-└──────────────────── one good read ──────────────────┘
+     BREAK_AFTER failures in a row
+up ──────────────────────────────▶ down: one of its groups is tried now and then, the others are parked
+▲ ▲                                 │
+│ └──────── one good read ──────────┘
+└── backing off: the bus is gone, and comes back ──
+
+A group that fails alone, while others of its device are read, is tried now and then in the same way.
 """
 
 import logging
-import math
 from dataclasses import dataclass
 from random import Random
+from struct import Struct
 
+from tidegate.acquire.backoff import Backoff
+from tidegate.acquire.turn import Turn
 from tidegate.clock import Clock
-from tidegate.errors import DriverError
 from tidegate.model.device import Device
 from tidegate.model.frame import I64, U32, Frame
 from tidegate.model.status import BAD_NO_COMMUNICATION
 
 BREAK_AFTER = 3
-WAIT_S_MIN = 1.0
-WAIT_S_MAX = 30.0
-SMOOTHING = 0.1
+STARTING, UP, DOWN, BACKING_OFF = "starting", "up", "down", "backing off"
+# The median is over so many of the last reads; a power of two, so that it is a mask away.
+TRIPS_KEPT = 32
+TAGS_NAMED_MAX = 64
+EMPTY_SLOT = bytes(8)
 
 log = logging.getLogger("tidegate.acquire")
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceStatus:
-    """One look at a device. `state` is up, down or unknown (not read yet); `since_us` when it became so, µs UTC."""
+    """One look at a device.
+
+    `state` is starting, up, down (it does not answer) or backing off (its bus is gone), `since_us` when that began,
+    `next_try_us` when it is tried again (None: at its pace), both µs UTC. `reads` came, `missed` cycles did not;
+    `failures` are (kind, how many). Round trips in ms: the last, and the median of the last 32.
+    """
 
     name: str
     state: str
     why: str
     since_us: int
     reads: int
-    failures: int
+    failures: tuple[tuple[str, int], ...]
     missed: int
-    round_trip_ms: float
-
-
-class Backoff:
-    """Waits that double from WAIT_S_MIN to WAIT_S_MAX, each with full jitter between a half and the whole of it."""
-
-    def __init__(self, rng: Random) -> None:
-        self._rng = rng
-        self._wait_s = WAIT_S_MIN
-
-    def next_s(self) -> float:
-        """How long to wait this time, in seconds."""
-        wait_s, self._wait_s = self._wait_s, min(2 * self._wait_s, WAIT_S_MAX)
-        return wait_s * self._rng.uniform(0.5, 1.0)
-
-    def reset(self) -> None:
-        """It worked: begin with short waits again."""
-        self._wait_s = WAIT_S_MIN
+    last_ms: float
+    typical_ms: float
+    next_try_us: int | None
 
 
 class Unit:
-    """The state of one device, kept by its bus."""
+    """The state of one device, kept by its bus. `probe` is the turn that tries it while it is down, else None."""
 
     def __init__(self, device: Device, clock: Clock, rng: Random) -> None:
         self.device = device
-        self._clock = clock
-        self._backoff = Backoff(rng)
-        self.state = "unknown"
-        self.why = ""
-        self.since_us = clock.now_us()
+        self.turns = [Turn(self, group) for group in device.groups]
+        self.probe: Turn[Unit] | None = None
         self.reads = 0
-        self.failures = 0
         self.missed = 0
-        self.round_trip_s = 0.0
+        self.losing = False
+        self._clock = clock
+        self._rng = rng
+        self._state = STARTING
+        self._why = ""
+        self._since_us = clock.now_us()
+        self._failures: dict[str, int] = {}
         self._in_a_row = 0
-        self._ask_at_s = 0.0
+        self._backoff = Backoff(rng)
+        # Of each group that rests alone: its waits, and why.
+        self._resting: dict[str, tuple[Backoff, str]] = {}
+        self._next_try_us: int | None = None
+        self._trips = [0] * TRIPS_KEPT
+        self._tags = {group.name: self._named(group.tags) for group in device.groups}
 
-    def claim(self, now_s: float) -> bool:
-        """Whether a read may go to the device now. While it is down one probe is given, until its outcome is known."""
-        if self.state != "down":
-            return True
-        if now_s < self._ask_at_s:
-            return False
-        self._ask_at_s = math.inf
-        return True
+    @property
+    def state(self) -> str:
+        """One of the four words of DeviceStatus."""
+        return self._state
 
-    def release(self) -> None:
-        """What was claimed did not happen, since the bus went away: the device may be asked when it is back."""
-        self._ask_at_s = 0.0
+    def tags(self, turn: Turn["Unit"]) -> tuple[str, ...] | None:
+        """What a gap of this group names: its tags, or None where they are all of the device's, or very many."""
+        return self._tags[turn.group.name]
 
-    def succeeded(self, round_trip_s: float) -> bool:
-        """A read came back; whether this ended an outage."""
+    def read(self, turn: Turn["Unit"], trip_us: int) -> bool:
+        """A read came back; whether something had been wrong before, so that `recover` is due."""
+        self._trips[self.reads & TRIPS_KEPT - 1] = trip_us
         self.reads += 1
-        self._in_a_row = 0
-        self.round_trip_s += SMOOTHING * (round_trip_s - self.round_trip_s) if self.reads > 1 else round_trip_s
-        if self.state == "up":
-            return False
-        was_down = self.state == "down"
+        return turn.failures > 0 or self._in_a_row > 0 or self._state != UP
+
+    def recover(self, turn: Turn["Unit"]) -> bool:
+        """Forget the failures of a group that was read, and of its device; whether this ended an outage of either."""
+        was_out = self._state in (DOWN, BACKING_OFF) or turn.failures >= BREAK_AFTER
+        turn.failures = self._in_a_row = 0
+        self._resting.pop(turn.group.name, None)
         self._backoff.reset()
-        self._become("up", "")
-        return was_down
+        self.probe = self._next_try_us = None
+        self._become(UP, "")
+        return was_out
 
-    def failed(self, error: DriverError, now_s: float, *, bus_gone: bool = False) -> bool:
-        """A read failed, or its bus is gone; whether the device went down just now."""
-        self.failures += 1
+    def failed(self, turn: Turn["Unit"], kind: str, what: str) -> bool:
+        """A read of a group failed; whether the group, or with it the device, stopped answering just now."""
+        self.count(kind)
+        turn.failures += 1
         self._in_a_row += 1
-        if self.state != "down" and not bus_gone and self._in_a_row < BREAK_AFTER:
-            return False
-        if not bus_gone:
-            self._ask_at_s = now_s + self._backoff.next_s()
-        if self.state == "down":
-            self.why = error.what
-            return False
-        self._become("down", error.what)
-        return True
+        if self._in_a_row >= BREAK_AFTER:
+            first = self.probe is None
+            if first:
+                self.probe = turn
+                self._backoff.reset()
+            self._become(DOWN, what)
+            return first
+        if turn.failures >= BREAK_AFTER:
+            waits, _ = self._resting.get(turn.group.name, (Backoff(self._rng), ""))
+            self._resting[turn.group.name] = waits, f"group {turn.group.name}: {what}"
+        return turn.failures == BREAK_AFTER
 
-    def _become(self, state: str, why: str) -> None:
-        if state == "down":
-            log.warning("%s is down: %s", self.device.name, why)
-        elif self.state == "down":
-            log.info("%s is up again after %.1f s", self.device.name, (self._clock.now_us() - self.since_us) / 1e6)
-        self.state, self.why, self.since_us = state, why, self._clock.now_us()
+    def count(self, kind: str) -> None:
+        """One more failure of a kind, that is not the device's own fault or is judged elsewhere."""
+        self._failures[kind] = self._failures.get(kind, 0) + 1
 
-    def silence(self) -> Frame:
-        """What a device that went down reports: every polled tag, Bad, as of now."""
-        tags = sorted({tag for group in self.device.groups for tag in group.tags})
+    def wait_s(self, turn: Turn["Unit"]) -> float:
+        """How long this turn rests after its failure: 0 where it keeps its pace."""
+        if self.probe is turn:
+            return self._backoff.next_s()
+        waits, _ = self._resting.get(turn.group.name, (None, ""))
+        return waits.next_s() if waits else 0.0
+
+    def try_at(self, us: int | None) -> None:
+        """When it is tried again, µs UTC, for whoever looks."""
+        self._next_try_us = us
+
+    def bus_gone(self, what: str) -> bool:
+        """Its bus can't be opened; whether it was not known to be out until now."""
+        was_out = self._state in (DOWN, BACKING_OFF)
+        self._become(BACKING_OFF, what)
+        return not was_out
+
+    def bus_back(self) -> None:
+        """Its bus is open: a device that was down on its own account still is."""
+        self._next_try_us = None
+        if self.probe is not None:
+            self._become(DOWN, self._why)
+
+    def silence(self, turn: Turn["Unit"] | None) -> Frame:
+        """What a device that is out reports, or one group of it: every polled tag, Bad, as of now."""
+        groups = self.device.groups if turn is None else (turn.group,)
+        tags = sorted({tag for group in groups for tag in group.tags})
         now_us = self._clock.now_us()
         return Frame(
-            device=self.device.name,
-            table=self.device.table.hash,
-            count=len(tags),
-            boot=self._clock.boot,
-            mono_us=self._clock.mono_us(),
-            gateway_us=now_us,
-            tags=b"".join(U32.pack(tag) for tag in tags),
-            source_us=I64.pack(now_us),
-            status=U32.pack(BAD_NO_COMMUNICATION),
-            values=bytes(8),
+            self.device.name, self.device.table.hash, len(tags), self._clock.boot, self._clock.mono_us(), now_us,
+            Struct(f"<{len(tags)}I").pack(*tags), I64.pack(now_us), U32.pack(BAD_NO_COMMUNICATION), EMPTY_SLOT,
             clock=self._clock.state,
-        )
+        )  # fmt: skip
 
     def status(self) -> DeviceStatus:
         """One look."""
+        trips = sorted(self._trips[: min(self.reads, TRIPS_KEPT)]) or [0]
         return DeviceStatus(
             self.device.name,
-            self.state,
-            self.why,
-            self.since_us,
+            self._state,
+            self._why or next((why for _, why in self._resting.values()), ""),
+            self._since_us,
             self.reads,
-            self.failures,
+            tuple(sorted(self._failures.items())),
             self.missed,
-            round(self.round_trip_s * 1000, 3),
+            self._trips[self.reads - 1 & TRIPS_KEPT - 1] / 1000,
+            trips[len(trips) // 2] / 1000,
+            self._next_try_us,
         )
+
+    def _become(self, state: str, why: str) -> None:
+        before, self._state, self._why = self._state, state, why
+        if state == before:
+            return
+        now_us = self._clock.now_us()
+        lasted_s = (now_us - self._since_us) / 1e6
+        self._since_us = now_us
+        if state == UP and before != STARTING:
+            log.info("%s is up again after %.1f s", self.device.name, lasted_s)
+        elif state in (DOWN, BACKING_OFF):
+            log.warning("%s is %s: %s", self.device.name, state, why)
+
+    def _named(self, tags: tuple[int, ...]) -> tuple[str, ...] | None:
+        everything = {tag for group in self.device.groups for tag in group.tags}
+        if len(tags) > TAGS_NAMED_MAX or len(tags) == len(everything):
+            return None
+        return tuple(self.device.table.tags[tag].name for tag in tags)
