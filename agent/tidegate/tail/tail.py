@@ -131,7 +131,11 @@ class Tail:
         def settled() -> bool:
             return all(not self._proof.holes(epoch).within(1, last) for epoch, last in owed.items())
 
-        self._until(self._now_s() + SETTLE_S_MAX, lambda: not owed or settled() or self._stopping >= again)
+        def over() -> bool:
+            hopeless = not self._may_ask and not self._proof.report(self._now_s()).waiting
+            return settled() or hopeless or self._stopping >= again
+
+        self._until(self._now_s() + SETTLE_S_MAX, over)
         now_s = self._now_s()
         report = self._proof.report(now_s)
         complete = report.complete and settled()
@@ -233,7 +237,7 @@ class Tail:
     def _tick(self, now_s: float) -> None:
         if not all(self._target):
             self._choose(now_s)
-        if self._settings.ask and self._online and self._connected:
+        if self._may_ask:
             self._ask(now_s)
         report = self._proof.report(now_s)
         if self._settings.as_json:
@@ -242,6 +246,10 @@ class Tail:
             self._line = line
             self._tell(f"{time.strftime('%H:%M:%S')}  {line}")
         self._save()
+
+    @property
+    def _may_ask(self) -> bool:
+        return self._settings.ask and self._online and self._connected
 
     def _ask(self, now_s: float) -> None:
         for epoch, ranges in self._proof.wants(now_s):
