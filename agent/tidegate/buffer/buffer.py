@@ -4,7 +4,6 @@ It knows no broker and no driver. All that blocks happens in its writer and read
 """
 
 import asyncio
-import contextlib
 import logging
 import os
 import sqlite3
@@ -164,8 +163,7 @@ class Buffer:
             letting_go = self._writing.submit(self._let_go, held)
             self._writing.shutdown(wait=False)
             self._reading.shutdown(wait=False)
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.wrap_future(letting_go), UNLOCK_DEADLINE_S)
+        await asyncio.wait([asyncio.wrap_future(letting_go)], timeout=UNLOCK_DEADLINE_S)
 
     def _let_go(self, held: int) -> None:
         self._writer.close(False)

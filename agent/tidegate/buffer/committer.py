@@ -149,6 +149,7 @@ class Committer:
     def close(self) -> None:
         """Nobody comes in any more. What waits is committed all the same: `flush` after this."""
         self._closed = True
+        self._loop = self._loop or asyncio.get_running_loop()
         self._intake.turn_away()
         if self._age_timer is not None:
             self._age_timer.cancel()

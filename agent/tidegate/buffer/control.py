@@ -18,6 +18,8 @@ from tidegate.errors import BufferDamaged, BufferFault
 SCHEMA = Path(__file__).with_name("control.sql").read_text()
 VERSION = 1
 FILE = "control.db"
+# It takes many small transactions: its journal counts towards the quota, and is folded in early.
+CHECKPOINT_PAGES = 128
 
 ENTRY = "epoch, first, last, bytes, frames, readings, t0, t1, hash, sealed"
 
@@ -37,7 +39,7 @@ class Control:
     def open(cls, path: Path) -> "Control":
         """Open it, or make it. Raises BufferDamaged when it can't be proven, BufferFault when a newer build made it."""
         try:
-            db = connect(path)
+            db = connect(path, CHECKPOINT_PAGES)
         except sqlite3.DatabaseError as error:
             raise BufferDamaged(f"{path.name}: {error}") from error
         try:

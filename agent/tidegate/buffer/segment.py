@@ -23,6 +23,7 @@ PAGE_BLOCKS_MAX = 64
 PROBES_MAX = 62  # Doubling steps over damaged rows: reaches past every 63-bit number.
 BUSY_S = 5.0
 WAL_BYTES_KEPT = 1 << 20
+CHECKPOINT_PAGES = 1000
 
 COLUMNS = "first, last, frames, readings, t0, t1, codec, crc32, prev, data"
 
@@ -59,7 +60,7 @@ class Found:
     damaged: tuple[Damage, ...] = ()
 
 
-def connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path, checkpoint_pages: int = CHECKPOINT_PAGES) -> sqlite3.Connection:
     """The one connection that writes a file: WAL, every commit synced. Raises sqlite3.Error."""
     db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
     try:
@@ -69,6 +70,7 @@ def connect(path: Path) -> sqlite3.Connection:
             "cell_size_check=1",
             "mmap_size=0",
             f"journal_size_limit={WAL_BYTES_KEPT}",
+            f"wal_autocheckpoint={checkpoint_pages}",
             "journal_mode=WAL",
             "synchronous=FULL",
         ):

@@ -1,0 +1,130 @@
+"""`tidegate buffer status|verify PLACE`: looks into the buffer on disk, or asks the agent that holds it."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tidegate.buffer import lock
+from tidegate.buffer.state import SEGMENTS
+from tidegate.buffer.stored import Stored, look_into
+from tidegate.buffer.verify import Report, verify
+from tidegate.config.place import state_folder
+from tidegate.errors import BufferFault, BufferLocked
+from tidegate.local import ask
+
+EXIT_DAMAGED = 1
+PLACE = click.argument("place", type=click.Path(exists=True, path_type=Path))
+
+
+@click.group()
+def command() -> None:
+    """Look into the buffer of PLACE: a configuration, or a state folder."""
+
+
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[bool]:
+    """Hold the buffer while looking into it; False when an agent holds it."""
+    if not (folder / SEGMENTS).is_dir():
+        raise BufferFault(f"{folder}: there is no buffer here. Name the state folder, or the configuration")
+    try:
+        descriptor = lock.take(folder)
+    except BufferLocked:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        os.close(descriptor)
+
+
+@command.command()
+@PLACE
+@click.option("--json", "as_json", is_flag=True, help="One JSON document instead of text.")
+def status(place: Path, as_json: bool) -> None:
+    """What the buffer holds, and who still waits for it."""
+    folder = state_folder(place)
+    with _held(folder) as held:
+        if held:
+            stored = look_into(folder)
+            click.echo(_json({"running": False, **dataclasses.asdict(stored)}) if as_json else "\n".join(_stored_lines(stored)))
+            return
+    found = ask(folder, "status")["buffer"]
+    click.echo(_json({"running": True, **found}) if as_json else "\n".join(_running_lines(found)))
+
+
+@command.command(name="verify")
+@PLACE
+@click.option("--json", "as_json", is_flag=True, help="One JSON document instead of text.")
+def verify_command(place: Path, as_json: bool) -> None:
+    """Prove every block: checksums, the chain of hashes, no hole without a reason. Exits 1 when it is damaged."""
+    folder = state_folder(place)
+    with _held(folder) as held:
+        report = verify(folder, running=not held)
+    click.echo(_json(_report(report)) if as_json else "\n".join(_report_lines(report)))
+    if report.damage:
+        sys.exit(EXIT_DAMAGED)
+
+
+def _json(document: dict[str, Any]) -> str:
+    return json.dumps(document, ensure_ascii=False)
+
+
+def _time(us: int) -> str:
+    return datetime.fromtimestamp(us / 1e6, UTC).isoformat(timespec="seconds") if us else "never"
+
+
+def _stored_lines(stored: Stored) -> list[str]:
+    how = "shut down cleanly" if stored.clean else "the agent was killed: its next start recovers this"
+    lines = [
+        f"{stored.folder}: no agent runs; {how}",
+        f"{stored.readings} readings in {stored.segments} segments, {stored.bytes_used / 1e6:.1f} MB, "
+        f"{_time(stored.t0)} to {_time(stored.t1)}, {stored.boots} starts",
+    ]
+    for epoch in stored.epochs:
+        lines.append(f"epoch {epoch.epoch}: numbers {epoch.first}..{epoch.last}")
+        lines += [f"  {target}: {count} frames waiting" for target, count in epoch.waiting]
+    return [*lines, *(f"gaps {why}: {count}" for why, count in stored.gaps)]
+
+
+def _running_lines(found: dict[str, Any]) -> list[str]:
+    lines = [
+        f"an agent runs; epoch {found['epoch']}, numbers {found['first']}..{found['last']}, {found['gaps']} gaps",
+        f"{found['segments']} segments, {found['bytes_used'] / 1e6:.1f} MB of {found['quota_bytes'] / 1e6:.0f} MB; "
+        f"since the start {found['readings']} readings in {found['commits']} commits, "
+        f"{found['shed_readings']} shed; {found['queue_readings']} wait for the next commit",
+        f"last commit {found['commit_ms']} ms, slowest {found['commit_ms_max']} ms",
+    ]
+    lines += [f"  {target}: {count} frames waiting" for target, count in found["unacknowledged"]]
+    return [*lines, *([f"commits fail: {found['fault']}"] if found["fault"] else [])]
+
+
+def _report(report: Report) -> dict[str, Any]:
+    return {
+        "whole": report.whole,
+        "damaged": bool(report.damage),
+        "segments": report.segments,
+        "frames": report.frames,
+        "readings": report.readings,
+        "bytes": report.bytes,
+        "damage": report.damage,
+        "notes": report.notes,
+        "numbers": {epoch: numbers.pairs for epoch, numbers in report.numbers.items()},
+    }
+
+
+def _report_lines(report: Report) -> list[str]:
+    verdict = f"{len(report.damage)} damaged" if report.damage else "proven" if report.whole else "proven in part"
+    return [
+        *(f"damaged: {line}" for line in report.damage),
+        *(f"note: {line}" for line in report.notes),
+        f"{report.segments} segments, {report.frames} frames, {report.readings} readings, "
+        f"{report.bytes / 1e6:.1f} MB: {verdict}",
+    ]

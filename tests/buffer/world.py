@@ -1,0 +1,90 @@
+"""A world for the buffer: a clock that is moved by hand, a table, frames that can be told apart, short opening."""
+
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+from struct import pack
+
+from tidegate.buffer.buffer import Buffer
+from tidegate.buffer.settings import BufferSettings
+from tidegate.clock import BUILT_US, Clock
+from tidegate.model.frame import Frame, Kind
+from tidegate.model.gap import Gap
+from tidegate.model.tag import Tag, TagTable, Type
+
+READINGS = 20
+NOW_US = BUILT_US + 1_000_000_000_000
+
+
+class World:
+    """A folder, a clock, and what it takes to open a buffer in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.now_us = NOW_US
+        self.box = "box"
+        self.table = TagTable("meter", tuple(Tag(f"t{i}", Type.INT64, Type.INT64) for i in range(READINGS)))
+        self.clock = self.new_clock()
+
+    def new_clock(self) -> Clock:
+        return Clock(lambda: self.now_us, lambda: self.now_us - NOW_US)
+
+    def settings(self, **changed: float) -> BufferSettings:
+        wanted: dict[str, float] = {"commit_interval_s": 0.01, "quota_bytes": 64 << 20, **changed}
+        return BufferSettings(self.folder, **wanted)  # type: ignore[arg-type]  # names checked by the call
+
+    def frame(self, value: int) -> Frame:
+        """A frame that is known again by its value; incompressible enough to fill segments."""
+        noise = Random(value).randbytes(8 * (READINGS - 1))
+        self.now_us += 1000
+        return Frame(
+            "meter", self.table.hash, READINGS, self.clock.boot, self.clock.mono_us(), self.now_us,
+            pack(f"<{READINGS}I", *range(READINGS)), pack("<q", self.now_us), bytes(4), pack("<q", value) + noise,
+        )  # fmt: skip
+
+    def open(self, *targets: str, **changed: float) -> Buffer:
+        self.clock = self.new_clock()
+        buffer = Buffer.open(self.settings(**changed), self.clock, targets or ("cloud",), lambda: self.box)
+        buffer.know(self.table)
+        return buffer
+
+    @asynccontextmanager
+    async def running(self, *targets: str, **changed: float) -> AsyncIterator[Buffer]:
+        buffer = self.open(*targets, **changed)
+        await buffer.start()
+        try:
+            yield buffer
+        finally:
+            await buffer.close()
+
+    def killed(self, name: str = "killed") -> "World":
+        """The same folder as a kill at this moment leaves it: a copy, while the first world goes on."""
+        other = World(self.folder.with_name(self.folder.name + name))
+        shutil.copytree(self.folder, other.folder)
+        other.now_us, other.box = self.now_us, self.box
+        return other
+
+
+async def everything(buffer: Buffer, epoch: str = "", bytes_max: int = 1 << 20) -> list[tuple[int, Frame]]:
+    """All frames of an epoch (the current one) with their numbers, read page by page."""
+    extent = next(e for e in buffer.extents() if e.epoch == (epoch or buffer.epoch))
+    found: list[tuple[int, Frame]] = []
+    at = extent.first
+    while at <= extent.last:
+        page = await buffer.read(extent.epoch, at, extent.last, bytes_max)
+        assert page.upto >= at
+        found += page.frames
+        at = page.upto + 1
+    return found
+
+
+def data(frames: list[tuple[int, Frame]]) -> dict[int, Frame]:
+    """The frames with readings, by number."""
+    return {number: frame for number, frame in frames if frame.kind == Kind.DATA}
+
+
+def gaps(frames: list[tuple[int, Frame]]) -> list[Gap]:
+    """What the gap frames among them say."""
+    return [Gap.decode(frame.side) for _, frame in frames if frame.kind == Kind.GAP]
