@@ -27,6 +27,7 @@ ASK_AGAIN_S = 5.0
 RANGES_ASKED_MAX = 50
 PROGRESS_INTERVAL_S = 0.1
 SESSION_EXPIRY_S = 3600
+RECONNECT_S = 0.1
 CLOSES_NUMBERS = ("evicted", "corrupt", "dead_letter", "lost")
 
 
@@ -189,7 +190,8 @@ def connect(recorder: Recorder, given: argparse.Namespace) -> mqtt.Client:
 
     client.on_connect = on_connect
     client.on_message = lambda _c, _u, message: recorder.take(message.topic, bytes(message.payload), message.retain)
-    client.reconnect_delay_set(1, 1)
+    # Before the gateway: what is published to nobody has to be asked for.
+    client.reconnect_delay_set(RECONNECT_S, RECONNECT_S)  # type: ignore[arg-type]  # fractions work
     client.connect_async(
         place.hostname or "", place.port or 1883, clean_start=not given.keep_session, properties=properties
     )

@@ -135,7 +135,7 @@ class Scene:
         """`tidegate buffer verify`; "" when the buffer is whole, else what it said."""
         child = Child("verify", tidegate("buffer", "verify", str(self.folder / "state")), self.folder)
         code = child.wait(VERIFY_DEADLINE_S)
-        return "" if code == 0 else f"exit {code}: {child.last_words()}"
+        return "" if code == 0 else f"exit {code}: {child.last_words().splitlines()[-1]}"
 
     def close(self) -> None:
         """End whatever still runs, in the order of the way of a reading."""

@@ -54,6 +54,17 @@ class Told:
     n_is: str
 
 
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """When a message with frames came and when it was sent, µs; the oldest time of a reading in it, and how many."""
+
+    at_us: int
+    sent_us: int
+    lane: str
+    oldest_us: int
+    readings: int
+
+
 @dataclass
 class Transcript:
     """All of a log. `wrong` holds the first sentences on what must not be."""
@@ -75,8 +86,7 @@ class Transcript:
     gaps: dict[tuple[str, int], Told] = field(default_factory=dict)
     tables: dict[str, list[str]] = field(default_factory=dict)
     lanes: dict[str, int] = field(default_factory=dict)
-    # (arrival µs, lane, oldest and newest time of a reading, readings), one a message with frames.
-    arrivals: list[tuple[int, str, int, int, int]] = field(default_factory=list)
+    arrivals: list[Arrival] = field(default_factory=list)
     answers: list[dict[str, Any]] = field(default_factory=list)
     _runs: dict[tuple[str, str, int], tuple[int, set[tuple[int, int]]]] = field(default_factory=dict)
     _open: dict[str, list[list[int]]] = field(default_factory=dict)
@@ -204,7 +214,7 @@ def _frames(seen: Transcript, index: int, message: Message, database: sqlite3.Co
         t, status = frame["t"], frame.get("st", 0)
         stamps = t if isinstance(t, list) else [t] * size
         statuses = status if isinstance(status, list) else [status] * size
-        times += [min(stamps), max(stamps)]
+        times.append(min(stamps))
         count += size
         database.executemany(
             UPSERT,
@@ -215,4 +225,4 @@ def _frames(seen: Transcript, index: int, message: Message, database: sqlite3.Co
         )
     seen.repeated += [(message.at_us, earlier) for earlier in sorted(repeated)]
     if times:
-        seen.arrivals.append((message.at_us, message.lane, min(times), max(times), count))
+        seen.arrivals.append(Arrival(message.at_us, message.body["sent"], message.lane, min(times), count))
