@@ -19,14 +19,16 @@ class _JumpingSelector(selectors.SelectSelector):
         ready = super().select(0)
         if not ready and timeout:
             self.loop.now_s += timeout
+            self.loop.jumps += 1
         return ready
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """A loop whose time moves only when nothing is left to do."""
+    """A loop whose time moves only when nothing is left to do; `jumps` counts how often a real one would have slept."""
 
     def __init__(self) -> None:
         self.now_s = 0.0
+        self.jumps = 0
         selector = _JumpingSelector()
         selector.loop = self
         super().__init__(selector)

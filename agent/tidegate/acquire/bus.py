@@ -89,13 +89,14 @@ class Bus:
     def offer(self, turn: Turn[Unit]) -> None:
         """The time of a turn has come."""
         probe = turn.unit.probe
+        turn.resting = False
         if not self._serving or (probe is not None and probe is not turn):
             turn.parked = True
             return
         if probe is turn:
             now_us = self._clock.mono_us()
             if now_us < self._probes_from_us:
-                self.schedule(self._probes_from_us, turn)
+                self._rest(turn, self._probes_from_us)
                 return
             # Until it is known how long this one takes, it is taken to need its whole deadline.
             self._rest_from_probes(now_us, turn.deadline_us)
@@ -106,15 +107,18 @@ class Bus:
                 idle.set_result(None)
                 return
 
-    def watch(self, now_us: int) -> None:
-        """Cut off reads whose driver does not keep its deadline, and count the cycles of parked turns."""
+    def cut_off(self, now_us: int) -> None:
+        """End the reads whose driver does not keep its deadline."""
         for reader in self._readers:
             if reader.deadline_us < now_us and reader.task is not None:
                 reader.cut_off += 1
                 reader.task.cancel()
+
+    def count_passing(self, now_us: int) -> None:
+        """Count the cycles of turns that are parked or rest, so that they can be told while it lasts."""
         for unit in self.units:
             for turn in unit.turns:
-                if turn.parked:
+                if turn.parked or turn.resting:
                     self._pass_over(turn, now_us, Why.DEVICE_DOWN)
 
     def stop(self) -> bool:
@@ -321,14 +325,19 @@ class Bus:
         if unit.probe is not None and unit.probe is not turn:
             turn.parked = True
         elif wait_s:
-            unit.try_at(self._clock.now_us() + round(wait_s * 1e6))
-            self.schedule(now_us + round(wait_s * 1e6), turn)
+            self._rest(turn, now_us + round(wait_s * 1e6))
         else:
             await self._go_on(turn)
         if isinstance(error, CutOff):
             # The bus itself is well: it is opened again at once, and the breaker spares it this device.
             self._worked = True
             raise error
+
+    def _rest(self, turn: Turn[Unit], until_us: int) -> None:
+        """Try a turn again at a time that has nothing to do with its cycles."""
+        turn.resting = True
+        turn.unit.try_at(self._clock.now_us() + until_us - self._clock.mono_us())
+        self.schedule(until_us, turn)
 
     def _rest_from_probes(self, now_us: int, took_us: int) -> None:
         """Keep the share of the bus that trying dead devices may take."""

@@ -73,6 +73,8 @@ class Poller:
         finally:
             wheel.cancel()
             await self._finish(running)
+            for bus in self._buses:
+                bus.count_passing(self._clock.mono_us())
             self._losses.tell_all(self._clock.now_us())
 
     def status(self) -> tuple[DeviceStatus, ...]:
@@ -120,7 +122,8 @@ class Poller:
 
     def _watch(self, now_us: int) -> None:
         for bus in self._buses:
-            bus.watch(now_us)
+            bus.cut_off(now_us)
+            bus.count_passing(now_us)
         self._losses.tell_due(now_us / 1e6, self._clock.now_us())
 
     async def _finish(self, running: Mapping[Bus, "asyncio.Task[None]"]) -> None:

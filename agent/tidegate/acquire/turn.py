@@ -1,4 +1,4 @@
-"""Turn: one group's place in time. Its cycles lie on a grid that never drifts; missed ones are counted, not caught up."""
+"""Turn: one group's place in time. Its cycles lie on a grid that never drifts; missed ones are counted, not made up."""
 
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -12,14 +12,16 @@ Owner = TypeVar("Owner")
 class Turn(Generic[Owner]):
     """The cycles of one group, whose device is `unit`. Times are monotonic µs.
 
-    `due_us` is the cycle to be read next. A parked turn is on no wheel and in no queue: its bus or its device is gone,
-    and its cycles pass. `failures` are those in a row.
+    `due_us` is the cycle to be read next. The cycles of a parked turn pass: it is on no wheel and in no queue, since
+    its bus or its device is gone. So do those of a resting turn, that failed and waits on the wheel to be tried again.
+    `failures` are those in a row.
     """
 
     unit: Owner
     group: Group
     due_us: int = 0
     parked: bool = False
+    resting: bool = False
     failures: int = 0
     interval_us: int = field(init=False)
     deadline_us: int = field(init=False)
