@@ -29,6 +29,7 @@ class MemoryBuffer:
         self.renumbered: list[str] = []
         self.reading: asyncio.Event | None = None
         self.reads = 0
+        self.not_stored = 0
         self._listeners: list[Callable[[Committed], None]] = []
 
     def know(self, table: TagTable) -> None:
@@ -95,7 +96,7 @@ class MemoryBuffer:
             self.acknowledged.append((epoch, first, last))
 
     def unstored(self, target: str) -> int:
-        return 0
+        return self.not_stored
 
     async def gone(self, epoch: str, numbers: Ranges) -> list[tuple[Ranges, Why]]:
         found: dict[Why, Ranges] = {}

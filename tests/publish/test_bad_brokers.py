@@ -360,6 +360,26 @@ def test_a_broker_that_stops_acknowledging_is_left_and_gets_it_again(serving: Se
     asyncio.run(main())
 
 
+def test_a_disk_that_stores_no_cursors_holds_the_target_back(serving: Serving) -> None:
+    async def main() -> None:
+        buffer = buffer_of(200)
+        buffer.not_stored = 6
+        async with (
+            ScriptedBroker(puback=held_back) as broker,
+            serving(broker.url, buffer, window=4, message_bytes_max=5000) as target,
+        ):
+            await until(lambda: len(data(broker)) == 2)
+            await asyncio.sleep(0.1)
+
+            assert len(data(broker)) == 2
+            buffer.not_stored = 0
+            broker.puback = lambda _: 0
+            broker.acknowledge_all()
+            await until(lambda: target.drained)
+
+    asyncio.run(main())
+
+
 def test_what_was_in_flight_when_the_line_broke_is_sent_again_from_the_buffer(serving: Serving) -> None:
     async def main() -> None:
         buffer = buffer_of(5)

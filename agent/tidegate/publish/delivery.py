@@ -26,6 +26,9 @@ from tidegate.publish.window import PACE_BYTES_MIN, Pace, Sent, Window
 log = logging.getLogger(__name__)
 
 TICK_S = 1.0
+# How many windows of messages a crash may send twice (formats §2), and how often to look whether the disk is done.
+WINDOWS_TWICE_MAX = 2
+STORE_LOOK_S = 0.01
 LAST_WORDS_S = 1.0
 # Fixed header, topic length, packet identifier, and the properties that go with every message.
 PACKET_BYTES_EXTRA = 64
@@ -42,7 +45,7 @@ class Delivery:
     """One connection of a target, from connecting to its fault.
 
     `message_bytes_max` and `retain` are what earlier connections learned about the broker; what this one says in
-    CONNACK counts beside them.
+    CONNACK counts beside them. `window` is what is in flight, for whoever wants to know.
     """
 
     def __init__(self, context: Context, message_bytes_max: int, retain: bool) -> None:
@@ -59,7 +62,7 @@ class Delivery:
         self._fault: PublishError | None = None
         self._session: Session | None = None
         self._notices = Notices(context)
-        self._window = Window(1)
+        self.window = Window(1)
         self._live: Live | None = None
         self._backlog: Paged | None = None
         self._replay: Replay | None = None
@@ -89,8 +92,8 @@ class Delivery:
         self._message_bytes_max = min(self._message_bytes_max, room)
         if self._piece_bytes_max < PIECE_BYTES_MIN:
             raise TargetRefused(f"{self._settings.url} takes packets of {session.limits.packet_bytes_max} bytes", 0x95)
-        self._window = Window(min(self._settings.window, session.limits.receive_max))
-        self._pace = Pace(self._window.limit * self._message_bytes_max)
+        self.window = Window(min(self._settings.window, session.limits.receive_max))
+        self._pace = Pace(self.window.limit * self._message_bytes_max)
 
     async def run(self) -> None:
         """Deliver until there is a fault, and raise it: PublishError."""
@@ -113,10 +116,10 @@ class Delivery:
         # Hanging up with acknowledgements still on their way to us looks like a lost connection to the broker.
         with contextlib.suppress(TimeoutError, PublishError):
             async with asyncio.timeout(LAST_WORDS_S):
-                while len(self._notices) or len(self._window):
+                while len(self._notices) or len(self.window):
                     self._wake.clear()
                     self._raise_fault()
-                    if self._window.free <= 0 or not self._hand_over_notice():
+                    if self.window.free <= 0 or not self._hand_over_notice():
                         await self._wake.wait()
                 await session.leave()
 
@@ -132,37 +135,17 @@ class Delivery:
             self._session.drop()
 
     @property
-    def largest_in_flight_bytes(self) -> int:
-        """Size of the largest message that waits for its acknowledgement; 0 when none does."""
-        return max((sent.size for sent in self._window), default=0)
-
-    @property
-    def in_flight(self) -> int:
-        """Messages handed over and not yet acknowledged."""
-        return len(self._window)
-
-    @property
-    def window(self) -> int:
-        """How many messages may be in flight on this connection."""
-        return self._window.limit
-
-    @property
     def drained(self) -> bool:
         """Whether everything committed so far is acknowledged."""
         if self._live is None or self._backlog is None or self._held is not None:
             return False
-        return self._backlog.idle and not len(self._live.feed) and not any(sent.lane for sent in self._window)
+        return self._backlog.idle and not len(self._live.feed) and not self.window.data
 
     @property
     def live_lag_s(self) -> float:
         """How long ago the oldest frame of the live run was committed that is not yet acknowledged; 0 when none is."""
         oldest_s = self._oldest_live_s()
         return self._loop.time() - oldest_s if oldest_s is not None else 0.0
-
-    @property
-    def oldest_us(self) -> int | None:
-        """Gateway time of the oldest frame in flight, µs UTC; None when none is."""
-        return min((sent.oldest_us for sent in self._window if sent.lane), default=None)
 
     @property
     def _piece_bytes_max(self) -> int:
@@ -182,7 +165,7 @@ class Delivery:
             self._wake.clear()
             self._raise_fault()
             self._tick()
-            if self._window.free > 0:
+            if self.window.free > 0:
                 self._hand_over_notice()
             await self._rest()
         session.unsubscribe(self._format.topic("head"))
@@ -226,12 +209,12 @@ class Delivery:
             self._wake.set()
 
     def _owe(self, spans: list[Span]) -> None:
-        for epoch, first, last in spans:
-            if self._backlog is not None:
-                self._backlog.owe(epoch, first, last)
+        if self._backlog is not None:
+            for span in spans:
+                self._backlog.owe(*span)
 
     def _acknowledged(self, mid: int, code: int) -> None:
-        sent = self._window.acknowledged(mid)
+        sent = self.window.acknowledged(mid)
         if sent is None:
             return
         if sent.what == STATUS:
@@ -244,11 +227,11 @@ class Delivery:
         self._counts.unheard += code == UNHEARD
         if sent.lane != Lane.LIVE:
             self._pace.acknowledged(sent, self._loop.time())
-        if self._window.complete(sent):
+        if self.window.complete(sent):
             frames = sent.last - sent.first + 1
             self._counts.acknowledged += frames
             self._counts.replayed += frames if sent.lane == Lane.REPLAY else 0
-            self._buffer.acknowledge(self._settings.name, sent.epoch, (sent.first, sent.last), self._window.limit)
+            self._buffer.acknowledge(self._settings.name, sent.epoch, (sent.first, sent.last), self.window.limit)
 
     def _refused(self, sent: Sent, code: int) -> None:
         self._counts.refused += 1
@@ -294,7 +277,7 @@ class Delivery:
             return
         self._tick_at_s = now_s
         self._opened().tick()
-        handed_s = self._window.oldest_s
+        handed_s = self.window.oldest_s
         if handed_s is not None and now_s - handed_s > self._settings.puback_deadline_s:
             raise NoSession(f"the broker acknowledged nothing for {now_s - handed_s:.0f} s")
         if self._live is not None:
@@ -305,16 +288,18 @@ class Delivery:
         if self._live is None:
             return None
         feed = self._live.feed
-        since_s = [sent.since_s for sent in self._window if sent.lane == Lane.LIVE and sent.run == feed.run]
+        since_s = [sent.since_s for sent in self.window if sent.lane == Lane.LIVE and sent.run == feed.run]
         if feed.oldest_s is not None:
             since_s.append(feed.oldest_s)
         return min(since_s, default=None)
 
     async def _hand_over_all(self) -> None:
         """Hand over messages as long as the window has room for them."""
-        while self._window.free > 0:
+        while self.window.free > 0:
             if self._hand_over_notice():
                 continue
+            if not self._stored_enough():
+                return
             batch, self._held = self._held or await self._next(), None
             if batch is None:
                 if len(self._notices):
@@ -329,6 +314,13 @@ class Delivery:
             await asyncio.sleep(0)
             self._raise_fault()
 
+    def _stored_enough(self) -> bool:
+        """Whether a crash now would send less than two windows twice: what is in flight, and what is acknowledged but
+        not stored yet. A slow disk holds the target back so, and nothing else.
+        """
+        unstored = self._buffer.unstored(self._settings.name)
+        return self.window.data + unstored < WINDOWS_TWICE_MAX * self.window.limit
+
     async def _next(self) -> Batch | None:
         """The next data message: live data goes first, replay and backlog share what is left of the window."""
         live, backlog = self._live, self._backlog
@@ -340,8 +332,8 @@ class Delivery:
         batch = live.take(self._piece_bytes_max)
         if batch is not None:
             return batch
-        reserve = LIVE_PLACES if self._window.limit >= SMALL_WINDOW else 0
-        if self._window.free <= reserve or self._window.paged_bytes >= self._pace.limit:
+        reserve = LIVE_PLACES if self.window.limit >= SMALL_WINDOW else 0
+        if self.window.free <= reserve or self.window.paged_bytes >= self._pace.limit:
             return None
         bytes_max = min(self._piece_bytes_max, max(self._pace.limit // 2, PACE_BYTES_MIN))
         self._replay_first = not self._replay_first
@@ -362,7 +354,7 @@ class Delivery:
         if notice is None:
             return False
         mid = self._opened().publish(notice.topic, notice.payload, notice.retain and self._retain)
-        self._window.add(mid, Sent(notice.what, len(notice.payload), self._loop.time()))
+        self.window.add(mid, Sent(notice.what, len(notice.payload), self._loop.time()))
         return True
 
     def _hand_over(self, batch: Batch) -> None:
@@ -372,9 +364,9 @@ class Delivery:
         mid = self._opened().publish(self._format.topic(batch.lane), payload)
         sent = Sent(
             f"a message of lane {batch.lane.value}", len(payload), self._loop.time(), batch.lane, batch.run,
-            batch.epoch, batch.first, batch.last, batch.since_s, batch.oldest_us, batch.part,
+            batch.epoch, batch.first, batch.last, batch.since_s, batch.part,
         )  # fmt: skip
-        self._window.add(mid, sent)
+        self.window.add(mid, sent)
         self._counts.messages += 1
         self._counts.readings += batch.readings
         self._counts.bytes += len(payload)
@@ -382,6 +374,8 @@ class Delivery:
     async def _rest(self) -> None:
         """Wait until something happened, or is due."""
         due_s = self._tick_at_s + TICK_S
+        if not self._stored_enough():
+            due_s = self._loop.time() + STORE_LOOK_S
         oldest_s = self._oldest_live_s()
         if oldest_s is not None:
             due_s = min(due_s, oldest_s + self._settings.live_lag_s)

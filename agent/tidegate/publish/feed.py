@@ -52,11 +52,6 @@ class Batch:
         """Which part of its only frame it is; None when its frames are whole."""
         return self.pieces[0].part
 
-    @property
-    def oldest_us(self) -> int:
-        """Gateway time of its oldest frame, µs UTC."""
-        return min(piece.gateway_us for piece in self.pieces)
-
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:

@@ -13,12 +13,11 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
 
 from tidegate.buffer.buffer import Buffer, Committed
-from tidegate.errors import PublishError
 from tidegate.model.frame import Frame, Kind
 from tidegate.model.tag import TagTable
 from tidegate.proof import Ranges
 from tidegate.publish.feed import Batch, Feed
-from tidegate.publish.formats.tidegate_json import Answer, Request
+from tidegate.publish.formats.tidegate_json import REQUEST_RANGES_MAX, Answer, Request
 
 log = logging.getLogger(__name__)
 
@@ -130,7 +129,7 @@ class Paged:
     def take(self, bytes_max: int) -> Batch | None:
         """The next message; None when there is none, or when a page that would fill it is being read.
 
-        Raises PublishError when the buffer could not be read.
+        Raises BufferFault when the buffer could not be read.
         """
         if self._reading is not None and self._reading.done():
             reading, self._reading = self._reading, None
@@ -146,10 +145,9 @@ class Paged:
             epoch, todo = next(iter(self._todo.items()))
             first, last = next(iter(todo))
             page = await self._buffer.read(epoch, first, last, PAGE_BYTES)
-            if page.upto < first:
-                raise PublishError(f"the buffer answers nothing for numbers {first}..{last} of epoch {epoch}")
             await self._tables.learn(self._tables.unknown(frame for _, frame in page.frames))
-            todo.remove(first, page.upto)
+            # Where the buffer answers for nothing of it, the whole epoch is gone.
+            todo.remove(first, page.upto if page.upto >= first else last)
             if not todo:
                 del self._todo[epoch]
             now_s = asyncio.get_running_loop().time()
@@ -190,7 +188,7 @@ class Replay:
         return None
 
     def take(self, bytes_max: int) -> Batch | Answer | None:
-        """The next message or answer; None when there is none now. Raises PublishError as Paged.take does."""
+        """The next message or answer; None when there is none now. Raises as Paged.take does."""
         if self._task is not None:
             if not self._task.done():
                 return None
@@ -223,23 +221,16 @@ class Replay:
             answer.gone = [(ranges, why.value) for ranges, why in await self._buffer.gone(kept.epoch, want)]
             left = want.within(kept.first, kept.last)
             for ranges, _ in answer.gone:
-                for first, last in ranges:
-                    left.remove(first, last)
-            sent = self._buffer.cursor(self._target, kept.epoch)
-            for first, last in left:
-                answer.pending.update(sent.holes(first, last))
-            for first, last in answer.pending:
-                left.remove(first, last)
-            self._wanted = _at_most(left, REPLAY_FRAMES_MAX)
+                left = left.without(ranges)
+            answer.pending = left.without(self._buffer.cursor(self._target, kept.epoch))
+            self._wanted = left.without(answer.pending).head(REPLAY_FRAMES_MAX, REQUEST_RANGES_MAX)
             for first, last in self._wanted:
                 self.paged.owe(kept.epoch, first, last)
         self._answer = answer
 
     async def _finish(self, answer: Answer) -> Answer:
         """What was to be sent and could not be read has gone in the meantime, or just now turned out to be."""
-        missing, self._wanted = self._wanted, Ranges()
-        for first, last in answer.sent:
-            missing.remove(first, last)
+        missing, self._wanted = self._wanted.without(answer.sent), Ranges()
         if missing:
             gone = await self._buffer.gone(answer.request.epoch, missing)
             answer.gone += [(ranges, why.value) for ranges, why in gone]
@@ -250,14 +241,3 @@ class Replay:
         self.paged.close()
         if self._task is not None:
             self._task.cancel()
-
-
-def _at_most(numbers: Ranges, total: int) -> Ranges:
-    """The lowest `total` numbers."""
-    some = Ranges()
-    for first, last in numbers:
-        if total <= 0:
-            break
-        some.add(first, min(last, first + total - 1))
-        total -= last - first + 1
-    return some

@@ -166,8 +166,8 @@ class Target:
             backlog=backlog,
             backlog_s=round(self._backlog_s(backlog), 3),
             lag_s=round(delivery.live_lag_s, 3) if delivery is not None else 0.0,
-            in_flight=delivery.in_flight if delivery is not None else 0,
-            window=delivery.window if delivery is not None else 0,
+            in_flight=len(delivery.window) if delivery is not None else 0,
+            window=delivery.window.limit if delivery is not None else 0,
             acknowledged=counts.acknowledged,
             messages=counts.messages,
             readings=counts.readings,
@@ -235,7 +235,7 @@ class Target:
         why, connected = str(fault), self._state == State.CONNECTED
         if connected and lived_s >= GOOD_CONNECTION_S:
             self._back_off.reset()
-        suspect_bytes = delivery.largest_in_flight_bytes
+        suspect_bytes = delivery.window.largest_bytes
         if lived_s >= LEARNED_S_MAX:
             self._message_bytes_max = self._settings.message_bytes_max
         if lived_s >= SILENT_END_S_MAX:

@@ -28,7 +28,6 @@ class Sent:
     first: int = 0
     last: int = 0
     since_s: float = 0.0
-    oldest_us: int = 0
     part: tuple[int, int] | None = None
 
 
@@ -50,6 +49,16 @@ class Window:
     def paged_bytes(self) -> int:
         """Bytes in flight of the lanes that read from the buffer: backlog and replay."""
         return self._paged_bytes
+
+    @property
+    def data(self) -> int:
+        """How many of the messages are data."""
+        return sum(sent.lane is not None for sent in self._sent.values())
+
+    @property
+    def largest_bytes(self) -> int:
+        """Size of the largest message; 0 when there is none."""
+        return max((sent.size for sent in self._sent.values()), default=0)
 
     @property
     def oldest_s(self) -> float | None:

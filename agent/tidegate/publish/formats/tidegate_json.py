@@ -52,7 +52,6 @@ class Piece:
     number: int
     data: bytes
     readings: int
-    gateway_us: int
     table: bytes | None = None
     gap: bool = False
     part: tuple[int, int] | None = None
@@ -126,7 +125,7 @@ class TidegateJson:
             raise ValueError(f"frame {number} needs a tag table")
         whole = self._frame(number, frame, table, 0, frame.count, None)
         if len(whole) <= bytes_max:
-            return [Piece(number, whole, frame.count, frame.gateway_us, frame.table)]
+            return [Piece(number, whole, frame.count, frame.table)]
         parts = -(-len(whole) // bytes_max)
         while parts < frame.count:
             parts += 1
@@ -140,7 +139,7 @@ class TidegateJson:
         return [
             Piece(
                 number, self._frame(number, frame, table, start, stop, (i + 1, parts)), stop - start,
-                frame.gateway_us, frame.table, part=(i + 1, parts),
+                frame.table, part=(i + 1, parts),
             )
             for i, (start, stop) in enumerate(pairwise(cuts))
         ]  # fmt: skip
@@ -166,7 +165,7 @@ class TidegateJson:
         except (KeyError, TypeError) as error:
             raise ValueError(f"frame {number} holds no gap: {error!r}") from None
         if gap.targets and self._target not in gap.targets:
-            return Piece(number, b"", 0, frame.gateway_us)
+            return Piece(number, b"", 0)
         told: dict[str, Any] = {
             "id": gap.id,
             "seq": number,
@@ -180,7 +179,7 @@ class TidegateJson:
             "dev": gap.device, "tags": list(gap.tags) if gap.tags is not None else None, "t0": gap.t0, "t1": gap.t1,
             "n": gap.n, "n_is": gap.n_is,
         }  # fmt: skip
-        return Piece(number, _dumps(told).encode(), 0, frame.gateway_us, gap=True)
+        return Piece(number, _dumps(told).encode(), 0, gap=True)
 
     def data(self, lane: Lane, run: int, epoch: str, pieces: Sequence[Piece], last: int, sent_us: int) -> bytes:
         """A data message; `pieces` are of one unbroken stretch of numbers. `last` is the last committed number."""
