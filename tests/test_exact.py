@@ -1,0 +1,116 @@
+"""Every type, exact, the whole way: registers of a foreign server, driver, buffer, broker, JSON, proof."""
+
+import json
+import signal
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyModbusTCP.server import DataBank, ModbusServer
+
+from demo.broker import LOOPBACK, Mosquitto, free_port
+from tidegate.model.status import BAD_OUT_OF_RANGE
+
+TIDEGATE = str(Path(sys.executable).parent / "tidegate")
+DEADLINE_S = 20.0
+
+# Tag, type, registers as bytes in their order on the wire, and what the message says (a text where JSON can't).
+CASES: list[tuple[str, str, bytes, Any]] = [
+    ("u64_max", "uint64", struct.pack(">Q", 2**64 - 1), str(2**64 - 1)),
+    ("i64_min", "int64", struct.pack(">q", -(2**63)), str(-(2**63))),
+    ("u64_safe", "uint64", struct.pack(">Q", 2**53 - 1), 2**53 - 1),
+    ("u64_past_safe", "uint64", struct.pack(">Q", 2**53), str(2**53)),
+    ("i16_min", "int16", struct.pack(">h", -32768), -32768),
+    ("u32_max", "uint32", struct.pack(">I", 2**32 - 1), 2**32 - 1),
+    ("f32_subnormal", "float32", struct.pack(">I", 1), 1e-45),
+    ("f32_tenth", "float32", struct.pack(">f", 0.1), 0.1),
+    ("f64_subnormal", "float64", struct.pack(">d", 5e-324), 5e-324),
+    ("f64_minus_zero", "float64", struct.pack(">d", -0.0), -0.0),
+    ("f64_third", "float64", struct.pack(">d", 1 / 3), 1 / 3),
+    ("f32_nan", "float32", struct.pack(">I", 0x7FC00000), None),
+    ("f64_infinite", "float64", struct.pack(">d", float("inf")), None),
+    ("empty", "string", bytes(8), ""),
+    ("words", "string", "阀门7".encode().ljust(8, b"\0"), "阀门7"),
+]  # fmt: skip
+
+CONFIG = """
+[gateway]
+name = "g1"
+state = "state"
+
+[buffer]
+commit_interval = "100ms"
+
+[tables.exact]
+file = "exact.csv"
+base = 0
+registers = "holding"
+
+[[device]]
+name = "m"
+table = "exact"
+address = "tcp://{host}:{modbus}"
+
+[[target]]
+name = "cloud"
+url = "{url}"
+"""
+
+
+@pytest.fixture
+def machine() -> Iterator[int]:
+    """The port of a server that we did not write, which holds the cases one after the other."""
+    words = struct.unpack(">" + "H" * (sum(len(raw) for *_, raw, _ in CASES) // 2), b"".join(r for _, _, r, _ in CASES))
+    bank = DataBank(h_regs_size=len(words))
+    bank.set_holding_registers(0, list(words))
+    server = ModbusServer(LOOPBACK, free_port(), no_block=True, data_bank=bank)
+    server.start()
+    yield server.port
+    server.stop()
+
+
+def table() -> str:
+    """The tag table of the cases."""
+    rows, address = ["name,address,type,length"], 0
+    for name, kind, raw, _ in CASES:
+        rows.append(f"{name},{address},{kind},{len(raw) if kind == 'string' else ''}")
+        address += len(raw) // 2
+    return "\n".join(rows) + "\n"
+
+
+def follow(folder: Path, broker: Mosquitto, machine: int) -> list[dict[str, Any]]:
+    """Run the gateway and a subscriber that proves; the data messages that it got."""
+    (folder / "exact.csv").write_text(table())
+    (folder / "gateway.toml").write_text(CONFIG.format(host=LOOPBACK, modbus=machine, url=broker.url))
+    agent = subprocess.Popen([TIDEGATE, "run", str(folder / "gateway.toml")])
+    try:
+        time.sleep(0.5)
+        asked = [TIDEGATE, "tail", broker.url, "--seconds", "3", "--log", str(folder / "log")]
+        tail = subprocess.run(asked, capture_output=True, text=True, timeout=DEADLINE_S)
+    finally:
+        agent.send_signal(signal.SIGTERM)
+        agent.wait(DEADLINE_S)
+    assert tail.returncode == 0, tail.stdout + tail.stderr
+    logged = [json.loads(line) for line in (folder / "log").read_text().splitlines()]
+    messages = [m["payload"] for m in logged if m["topic"].endswith(("/live", "/backlog", "/replay"))]
+    return [frame for message in messages for frame in message["frames"]]
+
+
+def test_every_type_arrives_exactly(tmp_path: Path, broker: Mosquitto, machine: int) -> None:
+    frames = follow(tmp_path, broker, machine)
+    expected = [value for *_, value in CASES]
+
+    assert frames
+    for frame in frames:
+        got = dict(zip(frame["tags"], frame["v"], strict=True))
+        codes = frame.get("st", 0)
+        statuses = codes if isinstance(codes, list) else [codes] * len(CASES)
+
+        # repr tells -0.0 from 0.0 and a text from a number.
+        assert [repr(v) for v in expected] == [repr(got[i]) for i in range(len(CASES))]
+        assert [BAD_OUT_OF_RANGE if v is None else 0 for v in expected] == statuses
