@@ -160,6 +160,7 @@ class Buffer:
             log.error("closed without having everything on disk: %s", error or "the disk took too long")
         finally:
             # The lock is held until the writer has let go of the files, however long the disk takes.
+            self._committer.stop()
             letting_go = self._writing.submit(self._let_go, held)
             self._writing.shutdown(wait=False)
             self._reading.shutdown(wait=False)

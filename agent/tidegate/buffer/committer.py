@@ -72,7 +72,7 @@ class Committer:
         self._aging = ("", 0)
         self._flushes: list[tuple[int, asyncio.Future[None]]] = []
         self._done = 0
-        self._closed = False
+        self._closed = self._stopped = False
         self.figures = Figures()
         self.epoch, self.last = state.epoch, state.last
 
@@ -154,6 +154,10 @@ class Committer:
         if self._age_timer is not None:
             self._age_timer.cancel()
 
+    def stop(self) -> None:
+        """The writer is gone: what is not committed now never will be."""
+        self._stopped = True
+
     def taken_us(self, epoch: str, number: int) -> int | None:
         """Earliest gateway time of a recent commit that holds a number; None when it is not that recent."""
         found = None
@@ -213,7 +217,13 @@ class Committer:
             unforeseen = not isinstance(error, BufferFault)
             log.error("%s; tried again every %g s", error, RETRY_S, exc_info=error if unforeseen else None)
         self.figures.fault = str(error) or repr(error)
-        self._loop.call_later(RETRY_S, self._submit)
+        if self._stopped:
+            return
+        self._loop.call_later(RETRY_S, self._again)
+
+    def _again(self) -> None:
+        if not self._stopped:
+            self._submit()
 
     def _count(self, load: Load, done: Done) -> None:
         assert self._loop is not None
