@@ -34,15 +34,16 @@ class Losses:
 
     def __init__(self, tell: Callable[[Gap], None]) -> None:
         self._tell = tell
-        self._episodes: dict[tuple[str, Why], _Episode] = {}
+        self._episodes: dict[str, dict[Why, _Episode]] = {}
 
     def add(
         self, device: str, why: Why, readings: int, t0: int, t1: int, now_s: float, tags: tuple[str, ...] | None = None
     ) -> None:
         """`readings` of a device, of these tags (None = all), did not come between t0 and t1 µs."""
-        episode = self._episodes.get((device, why))
+        episodes = self._episodes.setdefault(device, {})
+        episode = episodes.get(why)
         if episode is None:
-            episode = self._episodes[device, why] = _Episode(t0, t1, 0, TELL_S_MIN, now_s + TELL_S_MIN)
+            episode = episodes[why] = _Episode(t0, t1, 0, TELL_S_MIN, now_s + TELL_S_MIN)
         elif episode.n == 0:
             # What was told reached up to t1; while it is open the next gap begins where that one ended.
             episode.t0 = min(t0, episode.t1) if episode.open else t0
@@ -55,36 +56,40 @@ class Losses:
 
     def ended(self, device: str, t1: int) -> None:
         """A reading of the device has come."""
-        for (name, _), episode in self._episodes.items():
-            if name == device and episode.open:
+        for episode in self._episodes.get(device, {}).values():
+            if episode.open:
                 episode.open = False
                 episode.t1 = max(t1, episode.t1)
 
     def tell_due(self, now_s: float, now_us: int) -> None:
         """Tell what has waited long enough. An episode that ended, and was told, is forgotten."""
-        for (device, why), episode in list(self._episodes.items()):
-            if now_s < episode.tell_at_s:
-                continue
-            if episode.open:
-                episode.t1 = max(now_us, episode.t1)
-            if episode.n:
-                self._tell_one(device, why, episode, now_s)
-            elif not episode.open:
-                del self._episodes[device, why]
+        for device, episodes in list(self._episodes.items()):
+            for why, episode in list(episodes.items()):
+                if now_s < episode.tell_at_s:
+                    continue
+                if episode.open:
+                    episode.t1 = max(now_us, episode.t1)
+                if episode.n:
+                    self._tell_one(device, why, episode, now_s)
+                elif not episode.open:
+                    del episodes[why]
+            if not episodes:
+                del self._episodes[device]
 
     def tell_now(self, device: str, now_s: float) -> None:
         """Tell what is pending of a device that went down, or is well again."""
-        for (name, why), episode in self._episodes.items():
-            if name == device and episode.n:
-                self._tell_one(name, why, episode, now_s)
+        for why, episode in self._episodes.get(device, {}).items():
+            if episode.n:
+                self._tell_one(device, why, episode, now_s)
 
     def tell_all(self, now_us: int) -> None:
         """Tell what is pending of all devices: it is the end."""
-        for (device, why), episode in self._episodes.items():
-            if episode.open:
-                episode.t1 = max(now_us, episode.t1)
-            if episode.n:
-                self._tell_one(device, why, episode, 0.0)
+        for device, episodes in self._episodes.items():
+            for why, episode in episodes.items():
+                if episode.open:
+                    episode.t1 = max(now_us, episode.t1)
+                if episode.n:
+                    self._tell_one(device, why, episode, 0.0)
         self._episodes.clear()
 
     def _tell_one(self, device: str, why: Why, episode: _Episode, now_s: float) -> None:
