@@ -12,6 +12,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -28,6 +29,9 @@ OUTAGE_AFTER_S = 8.0
 DRAIN_DEADLINE_S = 75.0
 STOP_DEADLINE_S = 20.0
 PROOF_DEADLINE_S = 20.0
+# After Ctrl-C: holes are asked for after 5 s of grace.
+SETTLE_DEADLINE_S = 20.0
+REPORT_S = 1.5
 # A reply that the plant gave while the gateway was being stopped belongs to no commit.
 LAST_MOMENT_S = 2.0
 INTERRUPTED = 130
@@ -70,15 +74,14 @@ class Demo:
             child.expect()
 
     def end(self) -> list[tuple[bool, str]]:
-        """Stop in order, let the subscriber finish its proof, and return the verdict line by line."""
+        """Let the subscriber fill its holes, stop in order, and return the verdict line by line."""
+        # Once the gateway is gone, nobody answers who asks for what is missing.
+        self._wait_for(lambda: self.watch.settled, SETTLE_DEADLINE_S)
         stopped_us = time.time_ns() // 1000
         code = self.gateway.stop(STOP_DEADLINE_S)
-        end = time.monotonic() + PROOF_DEADLINE_S
-        self._settle(2 * TICK_S)
-        while time.monotonic() < end and not (self.watch.report.complete and self.watch.report.missing == 0):
-            self._settle(TICK_S)
         # One more of its reports, so that the last numbers are in it.
-        self._settle(1.5)
+        time.sleep(REPORT_S)
+        self._wait_for(lambda: self.watch.report.complete, PROOF_DEADLINE_S)
         self.subscriber.send(signal.SIGINT)
         proven = self.subscriber.wait(STOP_DEADLINE_S)
         self.plant.stop()
@@ -98,9 +101,13 @@ class Demo:
             (code == 0, f"the gateway stopped cleanly (exit {code})"),
         ]  # fmt: skip
 
-    def _settle(self, seconds: float) -> None:
-        time.sleep(seconds)
+    def _wait_for(self, until: Callable[[], bool], deadline_s: float) -> None:
+        """Look until it is so; past the deadline the verdict will say what is missing."""
+        end = time.monotonic() + deadline_s
         self.watch.look()
+        while not until() and time.monotonic() < end:
+            time.sleep(TICK_S)
+            self.watch.look()
 
     def close(self) -> None:
         """End whatever still runs."""
@@ -147,7 +154,7 @@ def show(demo: Demo, console: Console, interruption: Interruption, seconds: floa
             now = _now(watch, away, bool(outage_s) and at_s >= back_at_s, max(0.0, back_at_s - at_s))
             view.draw(Scene(at_s, now, demo.broker.name, demo.broker.running), watch)
             if seconds is not None and at_s >= max(seconds, back_at_s):
-                if _drained(watch):
+                if watch.settled:
                     break
                 if at_s >= max(seconds, back_at_s) + DRAIN_DEADLINE_S:
                     raise ChildFailed(f"the backlog did not drain: {plain(Scene(at_s, now, '', True), watch)}")
@@ -160,17 +167,13 @@ def _has_readings(watch: Watch) -> bool:
     return watch.report.readings > 0
 
 
-def _drained(watch: Watch) -> bool:
-    return watch.target[0] == "connected" and watch.report.complete and watch.report.missing == 0
-
-
 def _now(watch: Watch, away: bool, was_away: bool, left_s: float) -> str:
     if away:
         return "The broker is stopped: readings go on into the buffer."
     if was_away and watch.target[0] != "connected":
         return "The broker is back; the gateway tries again at its own pace."
-    if was_away and not _drained(watch):
-        return "Connected again: live data first, and the backlog drains."
+    if was_away and not watch.settled:
+        return "Connected again: live data first, the backlog drains, and the subscriber asks for what it missed."
     if was_away:
         return "Drained: nothing is missing. Ctrl-C ends it."
     return "Readings flow. Ctrl-C ends it."
@@ -193,18 +196,18 @@ def main() -> None:
         demo = Demo(folder, broker)
         demo.start()
         console.print(f"Simulated plant (Modbus TCP), {broker.name} (MQTT {broker.mqtt}), gateway, and a subscriber of "
-                      f"its own: four processes, in {folder}", highlight=False)  # fmt: skip
+                      f"its own: four processes, in {folder}", highlight=False, soft_wrap=True)  # fmt: skip
         if show(demo, console, interruption, given.seconds, given.outage):
-            console.print("Stopping the gateway; the subscriber checks the last numbers.", highlight=False)
+            console.print("The subscriber checks the last numbers, and the gateway stops.", highlight=False)
             verdict = demo.end()
             for holds, words in verdict:
-                console.print(f"  {'ok  ' if holds else 'FAIL'}  {words}", highlight=False)
+                console.print(f"  {'ok  ' if holds else 'FAIL'}  {words}", highlight=False, soft_wrap=True)
             code = 0 if all(holds for holds, _ in verdict) else 1
         else:
-            console.print("Ended during the outage: nothing was proven.", highlight=False)
+            console.print("Ended during the outage: nothing was proven.", highlight=False, soft_wrap=True)
             code = INTERRUPTED
     except (BrokerMissing, BrokerFailed, ChildFailed) as failure:
-        console.print(f"  FAIL  {failure}", highlight=False, markup=False)
+        console.print(f"  FAIL  {failure}", highlight=False, markup=False, soft_wrap=True)
     finally:
         if demo is not None:
             demo.close()

@@ -56,7 +56,7 @@ class View:
             return
         if scene.now != self._said_now:
             self._said_now = scene.now
-            self._console.print(scene.now, highlight=False)
+            self._console.print(scene.now, highlight=False, soft_wrap=True)
         if time.monotonic() - self._said_at >= PLAIN_INTERVAL_S:
             self._said_at = time.monotonic()
             self._console.print(plain(scene, watch), highlight=False, soft_wrap=True)
@@ -68,7 +68,7 @@ def plain(scene: Scene, watch: Watch) -> str:
     return (
         f"{scene.at_s:5.0f} s  broker {'up  ' if scene.broker_up else 'DOWN'}  received {report.readings:7,}  "
         f"missing {report.missing}  asked again {report.asked}  duplicates {report.duplicates}  "
-        f"delay {delay(report.delay_ms)}  waiting in the buffer {watch.backlog}"
+        f"delay {delay(report.delay_ms)}  backlog {watch.backlog} frames"
     )
 
 

@@ -43,7 +43,11 @@ class Report:
     duplicates: int = 0
     gaps: int = 0
     delay_ms: float | None = None
+    # Numbers that are not there yet, but too fresh to be called missing.
+    waiting: int = 0
+    connected: bool = False
     complete: bool = False
+    last: int = 0
 
 
 class Lines:
@@ -81,12 +85,22 @@ class Watch:
     backlogs: deque[int] = field(default_factory=lambda: deque([0], maxlen=HISTORY_MAX))
     devices: list[tuple[str, str]] = field(default_factory=list)
     target: tuple[str, str] = ("", "")
+    # The last number that was committed, now and at the look before.
+    committed: int = 0
+    owed: int = 0
     counted: set[int] = field(default_factory=set)
     _tables: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     _reports: Lines | None = None
     _logged: Lines | None = None
     _asking: "subprocess.Popen[bytes] | None" = None
     _asked_at: float = 0.0
+
+    @property
+    def settled(self) -> bool:
+        """Whether the subscriber has, and can prove, everything up to where the gateway was some seconds ago."""
+        report = self.report
+        whole = report.complete and report.missing == report.waiting == 0
+        return whole and report.connected and self.target[0] == "connected" and report.last >= self.owed
 
     def look(self) -> None:
         """Take in what is new. Never waits for anybody."""
@@ -106,7 +120,8 @@ class Watch:
             return
         if isinstance(said, dict) and "complete" in said:
             known = {name: said[name] for name in Report.__slots__ if name in said}
-            self.report = Report(**known)
+            last = max((epoch["last"] for epoch in said.get("epochs", {}).values()), default=0)
+            self.report = Report(**{**known, "last": last})
 
     def _take_message(self, entry: dict[str, Any]) -> None:
         kind = entry["topic"].split("/")[-2:]
@@ -156,6 +171,7 @@ class Watch:
 
     def _take_status(self, status: dict[str, Any]) -> None:
         self.devices = [(device["name"], device["state"]) for device in status["devices"]]
+        self.owed, self.committed = self.committed, status["buffer"]["last"]
         for target in status["targets"]:
             self.backlog, self.target = target["backlog"], (target["state"], target["why"] or "")
 
