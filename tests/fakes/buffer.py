@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Self
 
+from tests.fakes.frames import frame
 from tidegate.buffer.buffer import BufferStatus, Committed, Extent, Page
 from tidegate.model.frame import Frame
 from tidegate.model.gap import Why
@@ -31,6 +33,15 @@ class MemoryBuffer:
         self.reads = 0
         self.not_stored = 0
         self._listeners: list[Callable[[Committed], None]] = []
+
+    @classmethod
+    def of(cls, table: TagTable, frames: int) -> Self:
+        """A buffer that knows a table and holds so many frames of it."""
+        made = cls()
+        made.know(table)
+        if frames:
+            made.commit(*(frame(table, i) for i in range(frames)))
+        return made
 
     def know(self, table: TagTable) -> None:
         self.tables[table.hash] = table

@@ -18,6 +18,9 @@ CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK, PIN
 )  # fmt: skip
 
 
+DATA_LEAVES = ("live", "backlog", "replay")
+
+
 @dataclass(frozen=True, slots=True)
 class Published:
     """A message that came in; `connection` counts from 1."""
@@ -31,6 +34,11 @@ class Published:
     @property
     def leaf(self) -> str:
         return self.topic.rsplit("/", 1)[1]
+
+
+def held_back(message: Published) -> int | None:
+    """For `puback`: data is not acknowledged, all else is."""
+    return None if message.leaf in DATA_LEAVES else 0
 
 
 def packet(kind: int, body: bytes) -> bytes:
@@ -68,6 +76,11 @@ class ScriptedBroker:
         self._unacknowledged: list[bytes] = []
         self._writers: list[asyncio.StreamWriter] = []
         self._server: asyncio.Server | None = None
+
+    @property
+    def data(self) -> list[Published]:
+        """The data messages that came in."""
+        return [message for message in self.published if message.leaf in DATA_LEAVES]
 
     @property
     def url(self) -> str:

@@ -13,19 +13,14 @@ from tests.fakes.mqtt_broker import until
 from tests.fakes.subscriber import Received, Subscriber, wait_for
 from tests.publish.conftest import Serving
 from tidegate.model.gap import Gap, Why
-from tidegate.model.tag import TagTable
 from tidegate.proof import Proof, Ranges
 from tidegate.publish.target import State
 
 METER = table(tags=20)
 
 
-def buffer_of(frames: int, of: TagTable = METER) -> MemoryBuffer:
-    made = MemoryBuffer()
-    made.know(of)
-    if frames:
-        made.commit(*(frame(of, i) for i in range(frames)))
-    return made
+def buffer_of(frames: int) -> MemoryBuffer:
+    return MemoryBuffer.of(METER, frames)
 
 
 def covered(messages: list[Received], epoch: str = "a" * 16) -> Ranges:
