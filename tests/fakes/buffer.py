@@ -49,8 +49,8 @@ class MemoryBuffer:
     def commit(self, *frames: Frame) -> tuple[int, int]:
         """Number these frames and tell whoever listens."""
         first = self.last + 1
-        for number, frame in enumerate(frames, first):
-            self.frames[self.epoch][number] = frame
+        for number, kept in enumerate(frames, first):
+            self.frames[self.epoch][number] = kept
         for listener in list(self._listeners):
             listener(Committed(self.epoch, first, self.last, tuple(frames)))
         return first, self.last
