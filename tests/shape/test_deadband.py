@@ -76,9 +76,50 @@ def test_a_change_of_status_is_reported_both_ways(twin: ModuleType) -> None:
 @TWINS
 def test_a_heartbeat_is_reported_though_nothing_moved(twin: ModuleType) -> None:
     watch = Watch(twin, rule(1.0, heartbeat_us=1_000_000))
-    seen = [watch.reports(slot(5.0), after_us=400_000) for _ in range(7)]
+    seen = [watch.reports(slot(5.0), after_us=200_000) for _ in range(11)]
 
-    assert seen == [True, False, False, True, False, False, True]
+    assert [0, 5, 10] == [i for i, reported in enumerate(seen) if reported]
+
+
+@TWINS
+@pytest.mark.parametrize("jitter_us", [0, 300, 20_000])
+def test_reports_are_never_farther_apart_than_the_heartbeat(twin: ModuleType, jitter_us: int) -> None:
+    watch, gap_us, gaps = Watch(twin, rule(1.0, heartbeat_us=60_000_000)), 0, []
+    for i in range(600):
+        step_us = 1_000_000 + (jitter_us if i % 2 else -jitter_us)
+        gap_us += step_us
+        if watch.reports(slot(5.0), after_us=step_us):
+            gaps.append(gap_us)
+            gap_us = 0
+
+    assert max(gaps[1:]) <= 60_000_000
+    assert min(gaps[1:]) >= 58_000_000
+
+
+@TWINS
+@pytest.mark.parametrize(
+    ("kind", "code", "far", "near"),
+    [
+        (Type.UINT64, "Q", 2**53 + 1, 2**53),
+        (Type.INT64, "q", 2**53 + 1, 2**53),
+        (Type.UINT64, "Q", 2**64 - 1, 1),
+        (Type.INT64, "q", -(2**53) - 1, -(2**53)),
+    ],
+    ids=["uint64 up", "int64 up", "uint64 all the way", "int64 down"],
+)
+def test_distances_of_big_integers_are_exact(twin: ModuleType, kind: Type, code: str, far: int, near: int) -> None:
+    band = float(2**53)
+    watch = Watch(twin, rule(band, kind))
+    seen = [watch.reports(slot(v, code)) for v in (0, near, far)]
+
+    assert [True, False, True] == seen
+
+
+@TWINS
+def test_a_deadband_of_zero_reports_a_zero_that_changed_its_sign(twin: ModuleType) -> None:
+    watch = Watch(twin, rule(0))
+
+    assert [True, True, False] == [watch.reports(slot(v)) for v in (0.0, -0.0, -0.0)]
 
 
 @TWINS
@@ -120,14 +161,17 @@ readings = st.lists(
         st.integers(0, 2),
         st.sampled_from([0, 0x40900000, 0x80050000]),
         st.one_of(
-            st.binary(min_size=8, max_size=8), st.integers(-3, 3).map(lambda i: slot(i, "q")), st.floats().map(slot)
+            st.binary(min_size=8, max_size=8),
+            st.integers(-3, 3).map(lambda i: slot(i, "q")),
+            st.floats().map(slot),
+            st.sampled_from([2**53, 2**53 + 1, 2**63 - 1, -(2**63)]).map(lambda i: slot(i, "q")),
         ),
     ),
     min_size=1,
     max_size=6,
 )
 rules = st.tuples(
-    st.sampled_from([EVERY, 0.0, 0.5, 1e9]),
+    st.sampled_from([EVERY, 0.0, 0.5, 1e9, 2.0**53, 2.0**63, 2.0**64, math.inf]),
     st.sampled_from([0, 2, 5]),
     st.sampled_from([t for t in Type if t != Type.STRING]),
 )

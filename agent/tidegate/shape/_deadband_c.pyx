@@ -17,16 +17,19 @@ cdef extern from *:
 source_hash = TIDEGATE_SOURCE_HASH.decode()
 
 cdef enum:
-    RECORD = 24
+    RULE = 24
+    MEMORY = 32
     BOOL = 1
     FLOAT32 = 10
     FLOAT64 = 11
     STRING = 12
+# The smallest float64 that no 64-bit integer reaches.
+cdef double U64_END = 18446744073709551616.0
 
 
 def fresh(Py_ssize_t tags):
     """A memory that has reported nothing."""
-    return bytearray((bytes(8) + b"\xff" * 8 + bytes(8)) * tags)
+    return bytearray((bytes(8) + b"\xff" * 8 + bytes(16)) * tags)
 
 
 cdef inline uint32_t u32(const char* p) noexcept nogil:
@@ -47,18 +50,20 @@ cdef inline double number(uint8_t kind, uint64_t slot) noexcept nogil:
 
 cdef inline bint moved(uint8_t kind, uint64_t slot, uint64_t last, double band) noexcept nogil:
     cdef double step
+    cdef uint64_t apart
     if slot == last:
         return False
-    if kind == STRING or kind == BOOL:
+    if band <= 0 or kind == STRING or kind == BOOL:
         return True
     if kind == FLOAT32 or kind == FLOAT64:
         step = fabs(number(kind, slot) - number(kind, last))
         return isnan(step) or step > band
     if kind == 3 or kind == 5 or kind == 7 or kind == 9:
-        return <double>(slot - last if slot > last else last - slot) > band
-    if <int64_t>slot > <int64_t>last:
-        return <double>(slot - last) > band
-    return <double>(last - slot) > band
+        apart = slot - last if slot > last else last - slot
+    else:
+        apart = slot - last if <int64_t>slot > <int64_t>last else last - slot
+    # A whole number is above the band when it is above the band's whole part: exact, where a float64 would round.
+    return band < U64_END and apart > <uint64_t>band
 
 
 cdef int hashed(uint64_t* slot, const char* side, Py_ssize_t size) except -1:
@@ -78,7 +83,7 @@ def select(
 ):
     """Which readings are worth reporting: their positions as u32, rising; `memory` is brought up to date."""
     cdef Py_ssize_t tag_step = 4, status_step = 4, slot_step = 8, i, n = 0
-    cdef Py_ssize_t known = min(PyBytes_GET_SIZE(rules), len(memory)) // RECORD
+    cdef Py_ssize_t known = min(PyBytes_GET_SIZE(rules) // RULE, len(memory) // MEMORY)
     if PyBytes_GET_SIZE(tags) == 4:
         tag_step = 0
     if PyBytes_GET_SIZE(status) == 4:
@@ -99,8 +104,10 @@ def select(
     cdef const char* r = PyBytes_AS_STRING(rules)
     cdef char* m = memory
     cdef uint32_t tag, code, position
-    cdef uint64_t slot, last
-    cdef int64_t at, heartbeat_us
+    cdef uint64_t slot, value
+    cdef int64_t at, seen, heartbeat_us
+    cdef const char* rule
+    cdef char* last
     cdef double band
     cdef uint8_t kind
     for i in range(count):
@@ -109,23 +116,27 @@ def select(
             raise IndexError(f"tag {tag} has no rule")
         code = u32(s + i * status_step)
         memcpy(&slot, v + i * slot_step, 8)
-        memcpy(&band, r + <Py_ssize_t>tag * RECORD, 8)
-        memcpy(&heartbeat_us, r + <Py_ssize_t>tag * RECORD + 8, 8)
-        kind = <uint8_t>r[<Py_ssize_t>tag * RECORD + 16]
+        rule = r + <Py_ssize_t>tag * RULE
+        last = m + <Py_ssize_t>tag * MEMORY
+        memcpy(&band, rule, 8)
+        memcpy(&heartbeat_us, rule + 8, 8)
+        kind = <uint8_t>rule[16]
         if kind == STRING:
             hashed(&slot, PyBytes_AS_STRING(side), PyBytes_GET_SIZE(side))
-        memcpy(&last, m + <Py_ssize_t>tag * RECORD, 8)
-        memcpy(&at, m + <Py_ssize_t>tag * RECORD + 8, 8)
+        memcpy(&value, last, 8)
+        memcpy(&at, last + 8, 8)
+        memcpy(&seen, last + 16, 8)
         if (
-            isnan(band) or at == -1 or code != u32(m + <Py_ssize_t>tag * RECORD + 16)
-            or (heartbeat_us > 0 and mono_us - at >= heartbeat_us) or moved(kind, slot, last, band)
+            isnan(band) or at == -1 or code != u32(last + 24)
+            or (heartbeat_us > 0 and mono_us - at + mono_us - seen > heartbeat_us) or moved(kind, slot, value, band)
         ):
             position = <uint32_t>i
             memcpy(o + 4 * n, &position, 4)
             n += 1
-            memcpy(m + <Py_ssize_t>tag * RECORD, &slot, 8)
-            memcpy(m + <Py_ssize_t>tag * RECORD + 8, &mono_us, 8)
-            memcpy(m + <Py_ssize_t>tag * RECORD + 16, &code, 4)
+            memcpy(last, &slot, 8)
+            memcpy(last + 8, &mono_us, 8)
+            memcpy(last + 24, &code, 4)
+        memcpy(last + 16, &mono_us, 8)
     return out[: 4 * n]
 
 

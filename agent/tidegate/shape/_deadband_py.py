@@ -1,8 +1,8 @@
 """Report by exception, pure: the specification of `_deadband_c.pyx` and its oracle in the tests.
 
 A rule a tag, 24 bytes little-endian: deadband f64 (NaN = report every reading, 0 = every change), heartbeat µs i64
-(0 = none), type u8, 7 unused. The memory beside it, 24 bytes a tag: what was last reported: value or hash of a
-string u64, monotonic µs i64 (-1 = nothing was), status u32, 4 unused.
+(0 = none), type u8, 7 unused. The memory beside it, 32 bytes a tag: what was last reported: value or hash of a
+string u64, monotonic µs i64 (-1 = nothing was); when the tag was last seen, monotonic µs i64; status u32, 4 unused.
 """
 
 import math
@@ -11,7 +11,7 @@ from struct import Struct
 from tidegate.model.tag import Type
 
 RULE = Struct("<dqB7x")
-MEMORY = Struct("<QqI4x")
+MEMORY = Struct("<QqqI4x")
 F32, F64, I64, U64, U32, PAIR = (Struct("<" + f) for f in ("f", "d", "q", "Q", "I", "II"))
 NEVER = -1
 UNSIGNED = {Type.UINT8, Type.UINT16, Type.UINT32, Type.UINT64}
@@ -20,7 +20,7 @@ FNV_OFFSET, FNV_PRIME, MASK = 0xCBF29CE484222325, 0x100000001B3, (1 << 64) - 1
 
 def fresh(tags: int) -> bytearray:
     """A memory that has reported nothing."""
-    return bytearray(MEMORY.pack(0, NEVER, 0) * tags)
+    return bytearray(MEMORY.pack(0, NEVER, 0, 0) * tags)
 
 
 def select(
@@ -29,23 +29,25 @@ def select(
     """Which readings are worth reporting: their positions as u32, rising; `memory` is brought up to date.
 
     A reading is reported when its tag has no deadband, was never reported, changed its status, moved by more than
-    the deadband, or its heartbeat is due. Raises IndexError for a tag that has no rule or a string outside `side`.
+    the deadband, or when waiting for the next one would overstep its heartbeat: that one is expected as much later as
+    this one came after the last. Raises IndexError for a tag that has no rule or a string outside `side`.
     """
     kept = bytearray()
     for i in range(count):
         tag = U32.unpack_from(tags, 0 if len(tags) == 4 else 4 * i)[0]
-        if (tag + 1) * RULE.size > min(len(rules), len(memory)):
+        if tag >= min(len(rules) // RULE.size, len(memory) // MEMORY.size):
             raise IndexError(f"tag {tag} has no rule")
         code = U32.unpack_from(status, 0 if len(status) == 4 else 4 * i)[0]
         band, heartbeat_us, kind = RULE.unpack_from(rules, tag * RULE.size)
         slot = U64.unpack_from(values, 0 if len(values) == 8 else 8 * i)[0]
         if kind == Type.STRING:
             slot = _hash(slot, side)
-        last, at, last_code = MEMORY.unpack_from(memory, tag * MEMORY.size)
-        due = heartbeat_us > 0 and mono_us - at >= heartbeat_us
+        last, at, seen, last_code = MEMORY.unpack_from(memory, tag * MEMORY.size)
+        due = heartbeat_us > 0 and mono_us - at + mono_us - seen > heartbeat_us
         if math.isnan(band) or at == NEVER or code != last_code or due or _moved(kind, slot, last, band):
             kept += U32.pack(i)
-            MEMORY.pack_into(memory, tag * MEMORY.size, slot, mono_us, code)
+            last, at, last_code = slot, mono_us, code
+        MEMORY.pack_into(memory, tag * MEMORY.size, last, at, mono_us, last_code)
     return bytes(kept)
 
 
@@ -62,16 +64,17 @@ def take(column: bytes, kept: bytes, width: int) -> bytes:
 
 
 def _moved(kind: int, slot: int, last: int, band: float) -> bool:
+    """Whether a value left the band around another. A band of 0 is left by every change, of a zero's sign too."""
     if slot == last:
         return False
-    if kind == Type.STRING or kind == Type.BOOL:
+    if band <= 0 or kind == Type.STRING or kind == Type.BOOL:
         return True
     if kind in (Type.FLOAT32, Type.FLOAT64):
         step = abs(_float(kind, slot) - _float(kind, last))
         return math.isnan(step) or step > band
     if kind in UNSIGNED:
-        return float(abs(slot - last)) > band
-    return float(abs(I64.unpack(U64.pack(slot))[0] - I64.unpack(U64.pack(last))[0])) > band
+        return abs(slot - last) > band
+    return bool(abs(I64.unpack(U64.pack(slot))[0] - I64.unpack(U64.pack(last))[0]) > band)
 
 
 def _float(kind: int, slot: int) -> float:

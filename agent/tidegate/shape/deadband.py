@@ -1,11 +1,10 @@
 """Deadband, or report by exception: keeps of a frame what changed, and a heartbeat. Its memory is passed in."""
 
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tidegate.model.frame import Frame
-from tidegate.model.tag import TagTable
+from tidegate.model.frame import PAIR, U32, Frame, place
+from tidegate.model.tag import TagTable, Type
 from tidegate.shape._deadband_py import RULE
 from tidegate.twins import choose
 
@@ -15,6 +14,7 @@ else:
     twin = choose("tidegate.shape._deadband")
 
 POSITION_BYTES = 4
+SLOT_BYTES = 8
 
 
 def deadband_rules(table: TagTable) -> bytes:
@@ -44,12 +44,23 @@ def thinned(frame: Frame, rules: bytes, memory: bytearray) -> Frame | None:
         return frame
     if count == 0:
         return None
-    return replace(
-        frame,
-        count=count,
-        tags=twin.take(frame.tags, kept, 4),
-        source_us=twin.take(frame.source_us, kept, 8),
-        server_us=twin.take(frame.server_us, kept, 8),
-        status=twin.take(frame.status, kept, 4),
-        values=twin.take(frame.values, kept, 8),
-    )
+    tags, values, side = twin.take(frame.tags, kept, 4), twin.take(frame.values, kept, SLOT_BYTES), frame.side
+    if side and len(values) == count * SLOT_BYTES:
+        values, side = _own_side(tags, values, rules, side)
+    return Frame(
+        frame.device, frame.table, count, frame.boot, frame.mono_us, frame.gateway_us, tags,
+        twin.take(frame.source_us, kept, 8), twin.take(frame.status, kept, 4), values, side,
+        twin.take(frame.server_us, kept, 8), frame.kind, frame.clock, frame.origin,
+    )  # fmt: skip
+
+
+def _own_side(tags: bytes, values: bytes, rules: bytes, side: bytes) -> tuple[bytes, bytes]:
+    """Values and side bytes with only the strings that are kept."""
+    slots, own = bytearray(values), bytearray()
+    for i in range(len(values) // SLOT_BYTES):
+        tag = U32.unpack_from(tags, place(tags, i, 4))[0]
+        if RULE.unpack_from(rules, tag * RULE.size)[2] == Type.STRING:
+            offset, length = PAIR.unpack_from(slots, i * SLOT_BYTES)
+            PAIR.pack_into(slots, i * SLOT_BYTES, len(own), length)
+            own += side[offset : offset + length]
+    return bytes(slots), bytes(own)

@@ -1,6 +1,5 @@
 """Scale: raw slots become values in the tag's unit. A step that takes a frame and gives a frame."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tidegate.model.frame import Frame
@@ -30,4 +29,9 @@ def scaled(frame: Frame, rules: bytes) -> Frame:
     """The frame with every raw slot turned into its tag's type."""
     if not rules:
         return frame
-    return replace(frame, values=twin.scale(frame.tags, frame.status, frame.values, rules, frame.count))
+    values = twin.scale(frame.tags, frame.status, frame.values, rules, frame.count)
+    # Written out: dataclasses.replace takes three times as long.
+    return Frame(
+        frame.device, frame.table, frame.count, frame.boot, frame.mono_us, frame.gateway_us, frame.tags,
+        frame.source_us, frame.status, values, frame.side, frame.server_us, frame.kind, frame.clock, frame.origin,
+    )  # fmt: skip

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tidegate.model.frame import Frame, Kind
+from tidegate.model.frame import Frame, Kind, Origin
 from tidegate.model.tag import TagTable
 from tidegate.shape.deadband import deadband_rules, fresh_memory, thinned
 from tidegate.shape.scale import scale_rules, scaled
@@ -36,7 +36,11 @@ class Shaper:
         if frame.kind != Kind.DATA:
             return frame
         shape = self._shapes[frame.table]
-        return thinned(scaled(frame, shape.scale), shape.deadband, shape.memory)
+        values = scaled(frame, shape.scale)
+        if frame.origin == Origin.BACKFILL:
+            # History fills a gap: all of it is worth reporting, and it says nothing of what was reported last.
+            return values
+        return thinned(values, shape.deadband, shape.memory)
 
     def forget(self, device: str | None) -> None:
         """Forget what was reported of a device (None = of all), so that its next values are reported.
