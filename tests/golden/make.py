@@ -57,7 +57,7 @@ def wire_files() -> Files:
         "head": form.head(head, SENT_US, scenario.BOOT, ClockState.SET),
         "live": form.data(Lane.LIVE, 7, EPOCH, _pieces(form, live, 100), 111, SENT_US),
         "backlog": form.data(Lane.BACKLOG, 8, EPOCH, _pieces(form, backlog, 104), 111, SENT_US),
-        "live-empty": form.data(Lane.LIVE, 7, EPOCH, [Piece(111, b"", 3, T0_US)], 111, SENT_US),
+        "live-empty": form.data(Lane.LIVE, 7, EPOCH, [Piece(111, b"", 3)], 111, SENT_US),
         "request": b'{"id":"line4-17","epoch":"9f3a5c01d2e4b687","want":[[20,30],[101,101]]}',
         **{f"replay-part-{i}": form.data(Lane.REPLAY, 9, EPOCH, [p], 111, SENT_US) for i, p in enumerate(replayed, 1)},
         "answer": form.answer(answer),

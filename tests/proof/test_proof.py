@@ -175,10 +175,10 @@ def test_a_part_that_comes_twice_is_a_duplicate() -> None:
 
 def test_a_part_needs_storing_until_its_frame_is_whole() -> None:
     proof = proof_of(head(1))
+    taken = [proof.take(data(1, 1, part=part), 0.0) for part in ((1, 2), (2, 2), (2, 2))]
 
-    assert [[[1, 1]], [[1, 1]], []] == [
-        proof.take(data(1, 1, part=part), 0.0).new.pairs for part in ((1, 2), (2, 2), (2, 2))
-    ]
+    assert [[[1, 1]], [[1, 1]], []] == [each.new.pairs for each in taken]
+    assert [[], [[1, 1]], []] == [each.whole.pairs for each in taken]
 
 
 def test_an_older_epoch_is_owed_to_its_last_number() -> None:
@@ -193,6 +193,27 @@ def test_a_subscriber_may_begin_with_what_comes_from_now_on() -> None:
     proof.take(data(51, 52), 0.0)
 
     assert (True, 2) == (proof.report(LATER_S).complete, proof.report(0).frames)
+
+
+def test_what_the_gateway_no_longer_keeps_is_not_asked_for_but_named() -> None:
+    proof = proof_of(head(9, first=6), data(6, 9))
+    report = proof.report(LATER_S)
+
+    assert (True, (("removed", 5),), []) == (report.complete, report.closed, proof.wants(LATER_S))
+
+
+def test_a_gap_gives_a_better_reason_than_that_it_is_no_longer_kept() -> None:
+    told = gap(9, why="evicted", frames=((1, 3),))
+    messages = (head(9, first=6), data(6, 9, gaps=(told,)))
+    one, other = proof_of(*messages), proof_of(*reversed(messages))
+
+    assert (("evicted", 3), ("removed", 2)) == one.report(0).closed == other.report(0).closed
+
+
+def test_what_is_no_longer_kept_and_comes_all_the_same_has_come() -> None:
+    report = proof_of(head(9, first=6), data(1, 9)).report(LATER_S)
+
+    assert (9, ()) == (report.frames, report.closed)
 
 
 def test_an_answer_closes_what_is_gone_and_covers_what_is_withheld() -> None:

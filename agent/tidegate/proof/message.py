@@ -71,12 +71,16 @@ class Data:
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A head: this target is owed since..last of `epoch`; `older` is (epoch, first, last) of what still drains."""
+    """A head: this target is owed since..last of `epoch`, of which `first` is the lowest number that is still kept.
+
+    `older` is (epoch, first, last) of what still drains.
+    """
 
     gateway: str
     target: str
     epoch: str
     since: int
+    first: int
     last: int
     older: tuple[tuple[str, int, int], ...]
 
@@ -188,8 +192,9 @@ def _oldest_us(frames: Any) -> int | None:
 def _head(body: Mapping[str, Any]) -> Head:
     older = tuple((_text(e["epoch"]), whole(e["first"]), whole(e["last"])) for e in body.get("older", ()))
     return Head(
-        _text(body["gw"]), _text(body["target"]), _text(body["epoch"]), whole(body["since"]), whole(body["last"]), older
-    )
+        _text(body["gw"]), _text(body["target"]), _text(body["epoch"]), whole(body["since"]), whole(body["first"]),
+        whole(body["last"]), older,
+    )  # fmt: skip
 
 
 def _answer(body: Mapping[str, Any]) -> Answer:

@@ -27,11 +27,13 @@ class Taken:
     """What one message proved.
 
     `new` are the numbers that it brought, in whole or in part, or withheld, and that were not covered before: the rest
-    of it needs no storing. `gaps` are ids of gaps not heard of before.
+    of it needs no storing. `whole` are those of them that are covered now: all but frames of which parts are still to
+    come. `gaps` are ids of gaps not heard of before.
     """
 
     epoch: str = ""
     new: Ranges = field(default_factory=Ranges)
+    whole: Ranges = field(default_factory=Ranges)
     gaps: Ranges = field(default_factory=Ranges)
     duplicates: int = 0
 
@@ -53,7 +55,8 @@ class EpochReport:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What is proven now. `frames` numbers came, `withheld_frames` may not be had, `closed` never come: (why, numbers).
+    """What is proven now. `frames` numbers came, `withheld_frames` may not be had, `closed` never come: (why, numbers);
+    "removed" are numbers that the gateway no longer keeps and no gap names: the broker had acknowledged them.
 
     `gaps` counts what was told of the missing; `told` is (why, gaps, readings that never got a number). `unfounded`
     numbers were claimed by a message that did not hold them: they stay holes. `refused` messages were not as the format
@@ -125,12 +128,13 @@ class Proof:
         came.update(self._withheld(stream, data, came, partial))
         stream.cover(came)
         stream.learn(max(data.last, data.to), now_s)
-        came.update(partial)
-        if data.lane == REPLAY and came:
+        new = came.copy()
+        new.update(partial)
+        if data.lane == REPLAY and new:
             stream.put_off(now_s)
         if data.lane == LIVE and data.oldest_us is not None and wall_us is not None:
             self._delay_us = wall_us - data.oldest_us
-        return Taken(data.epoch, came, gaps, duplicates)
+        return Taken(data.epoch, new, came, gaps, duplicates)
 
     def _take_gaps(self, stream: Stream, data: Data) -> Ranges:
         """Close what the message's gaps close; the ids of those that are new."""
@@ -156,10 +160,12 @@ class Proof:
     def _take_head(self, head: Head, now_s: float) -> Taken:
         stream = self._stream(head.gateway, head.target, head.epoch)
         stream.since = head.since
+        stream.begin_at(head.first)
         stream.learn(head.last, now_s)
         for epoch, first, last in head.older:
             stream = self._stream(head.gateway, head.target, epoch)
             stream.since = first if stream.since is None else stream.since
+            stream.begin_at(first)
             stream.learn(last, now_s)
         for stream in self._streams.values():
             if stream.since is None:
@@ -177,7 +183,7 @@ class Proof:
                 new.update(stream.settled.holes(first, last))
             self._counts["withheld_frames"] += new.total
             stream.cover(new)
-        return Taken(answer.epoch, new)
+        return Taken(answer.epoch, new, new)
 
     def _stream(self, gateway: str, target: str, epoch: str) -> Stream:
         if not self.gateway:

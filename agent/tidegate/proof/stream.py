@@ -14,6 +14,8 @@ MARK_INTERVAL_S = 0.5
 ASK_AGAIN_S_MIN = 5.0
 ASK_AGAIN_S_MAX = 60.0
 PARTIAL_FRAMES_MAX = 1_000
+# Why a number will not come that the gateway does not keep any more, as long as no gap gives a better reason.
+REMOVED = "removed"
 
 # A frame that came in parts: number, lane and run, since parts of two runs do not make one frame.
 Cut = tuple[int, str, int]
@@ -55,6 +57,11 @@ class Stream:
         """Whether it is known since when numbers are owed (or none was ever heard of)."""
         return self.since is not None or not self.last
 
+    def begin_at(self, kept: int) -> None:
+        """The gateway keeps numbers from `kept` on, and none before."""
+        if kept > 1:
+            self.close(REMOVED, Ranges([(1, kept - 1)]))
+
     def learn(self, last: int, now_s: float) -> None:
         """The gateway has committed numbers up to `last`."""
         if last <= self.last:
@@ -75,6 +82,11 @@ class Stream:
 
     def close(self, why: str, ranges: Ranges) -> None:
         """These will never come."""
+        if why == REMOVED:
+            ranges = ranges.without(self.settled)
+        else:
+            for first, last in ranges:
+                self.closed.get(REMOVED, Ranges()).remove(first, last)
         if ranges:
             self.closed.setdefault(why, Ranges()).update(ranges)
             self.settled.update(ranges)
