@@ -7,21 +7,24 @@ from tidegate.buffer.segment import sync_folder
 
 FILE = "ballast"
 BALLAST_BYTES = 1 << 20
-# It is laid again only where it leaves room for what the next commits need.
-FREE_BYTES_MIN = 8 << 20
+# It is laid again only where it leaves as much again for the next commits.
+FREE_BYTES_MIN = 2 * BALLAST_BYTES
 
 
-def lay(folder: Path) -> None:
-    """Lay it down where it is missing and the disk has room. Raises OSError when the disk fails."""
+def lay(folder: Path) -> bool:
+    """Lay it down where it is missing and the disk has room; whether it lies. Raises OSError when the disk fails."""
     path = folder / FILE
     found = os.statvfs(folder)
-    if path.exists() or found.f_bavail * found.f_frsize < FREE_BYTES_MIN:
-        return
+    if path.exists():
+        return True
+    if found.f_bavail * found.f_frsize < FREE_BYTES_MIN:
+        return False
     with open(path, "wb") as file:
         # Written, not only claimed: some file systems keep no promise that was never written.
         file.write(bytes(BALLAST_BYTES))
         file.flush()
         os.fsync(file.fileno())
+    return True
 
 
 def drop(folder: Path) -> None:

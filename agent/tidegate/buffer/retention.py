@@ -8,10 +8,11 @@ import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, replace
 
+from tidegate.buffer import ballast
 from tidegate.buffer.block import decode
 from tidegate.buffer.catalog import Entry
 from tidegate.buffer.segment import blocks_from, look
-from tidegate.buffer.state import State, unlink
+from tidegate.buffer.state import State, is_full, unlink
 from tidegate.errors import BufferDamaged, FrameDamaged
 from tidegate.model.frame import Frame
 from tidegate.model.gap import Gap, Why
@@ -30,6 +31,33 @@ def make_room(state: State) -> int:
             return removed
         remove(state, entry)
     return REMOVALS_MAX
+
+
+def free(state: State, error: Exception) -> bool:
+    """The disk is full: give up the ballast and oldest segments until it can be laid again; whether it lies now.
+
+    Raises the error where there is no segment to give.
+    """
+    if state.catalog.oldest() is None:
+        raise error
+    folder = state.settings.folder
+    ballast.drop(folder)
+    log.warning("the disk is full (%s): oldest segments go before their time", error)
+    for _ in range(REMOVALS_MAX):
+        oldest = state.catalog.oldest()
+        if oldest is None:
+            return False
+        try:
+            remove(state, oldest)
+        except sqlite3.Error as refused:
+            if not is_full(refused):
+                raise
+            # Not even that fits. Then the file goes first: cut off here, the next start says that it is lost.
+            unlink(state.catalog.path(oldest))
+            remove(state, oldest)
+        if ballast.lay(folder):
+            return True
+    return False
 
 
 def remove(state: State, entry: Entry) -> None:
@@ -59,7 +87,7 @@ def remove(state: State, entry: Entry) -> None:
         cursors.raise_to(epoch, floor)
     if gap is not None:
         log.warning(
-            "quota reached: removed %s; %s waited for %d readings of it",
+            "removed %s for its room; %s waited for %d readings of it",
             entry.file,
             gap.targets or "all targets",
             gap.n,

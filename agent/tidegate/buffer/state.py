@@ -1,5 +1,6 @@
 """State: what the writer thread, retention and recovery share. One connection to control.db, one active segment."""
 
+import errno
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -18,6 +19,7 @@ from tidegate.errors import BufferFault
 
 SEGMENTS = "segments"
 QUARANTINE = "quarantine"
+FULL_ERRNO = frozenset({errno.ENOSPC, errno.EDQUOT})
 JOURNALS = ("-wal", "-shm", "-journal")
 
 
@@ -74,6 +76,13 @@ def faults(what: str) -> Iterator[None]:
         yield
     except (sqlite3.Error, OSError) as error:
         raise BufferFault(f"{what} failed: {error}") from error
+
+
+def is_full(error: Exception) -> bool:
+    """Whether it was for want of room on the disk."""
+    if isinstance(error, OSError):
+        return error.errno in FULL_ERRNO
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
 
 
 def unlink(path: Path) -> None:

@@ -22,7 +22,7 @@ class Survey:
 
     `entry` covers what was proven (None: not one block); `reached` is the last number that the file speaks of at
     all, `t0` the earliest gateway time of the last proven block, `boot` of its last frame; `carriers` are gap frames
-    as (ledger id, number). `again` says that the disk, not the file, refused: looking later may help.
+    as (ledger id, number). `refused` is set when the disk, not the file, was at fault: looking later may help.
     """
 
     path: Path
@@ -33,7 +33,7 @@ class Survey:
     t0: int = 0
     boot: int = 0
     carriers: tuple[tuple[int, int], ...] = ()
-    again: bool = False
+    refused: sqlite3.OperationalError | None = None
 
 
 @dataclass(slots=True)
@@ -69,11 +69,13 @@ def _once(path: Path, connect: Callable[[Path], sqlite3.Connection]) -> Survey:
     try:
         db = connect(path)
     except sqlite3.DatabaseError as error:
-        return Survey(path, None, None, 0, str(error), again=isinstance(error, sqlite3.OperationalError))
+        return Survey(
+            path, None, None, 0, str(error), refused=error if isinstance(error, sqlite3.OperationalError) else None
+        )
     try:
         return _prove(path, db)
     except sqlite3.OperationalError as error:
-        return Survey(path, None, None, 0, str(error), again=True)
+        return Survey(path, None, None, 0, str(error), refused=error)
     except (sqlite3.DatabaseError, BufferDamaged, TypeError, ValueError) as error:
         return Survey(path, None, None, 0, str(error))
     finally:

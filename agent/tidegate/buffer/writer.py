@@ -6,7 +6,6 @@
 It knows no loop: each call blocks, and returns or raises BufferFault.
 """
 
-import errno
 import logging
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -17,9 +16,9 @@ from pathlib import Path
 from tidegate.buffer import ballast, missing
 from tidegate.buffer.block import NO_HASH, Block, Encoded, encode
 from tidegate.buffer.catalog import Entry, Numbering
-from tidegate.buffer.retention import make_room, remove
+from tidegate.buffer.retention import free, make_room
 from tidegate.buffer.segment import Damage, Found, Meta, Segment, collect, connect
-from tidegate.buffer.state import State, faults, quarantine, unlink
+from tidegate.buffer.state import State, faults, is_full, quarantine, unlink
 from tidegate.buffer.survey import Survey, survey
 from tidegate.errors import BufferFault
 from tidegate.model.frame import Frame, Kind
@@ -31,7 +30,6 @@ log = logging.getLogger(__name__)
 
 NO_TABLE = bytes(8)
 ROW_BYTES = 120  # What a block's row costs besides its data.
-FULL_ERRNO = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 @dataclass(slots=True)
@@ -78,6 +76,8 @@ class Writer:
         self._attempt: _Attempt | None = None
         self._landed: _Attempt | None = None
         self._closed = False
+        self._ballast = True
+        self._listed_first = ("", 0)
 
     def commit(self, batch: Batch) -> Done:
         """Put a batch on disk. Raises BufferFault: call again with the same batch; it is never written twice."""
@@ -85,9 +85,9 @@ class Writer:
             try:
                 done = self._commit(batch)
             except (sqlite3.Error, OSError) as error:
-                if not _is_full(error):
+                if not is_full(error):
                     raise
-                self._free(error)
+                self._ballast = free(self._state, error)
                 done = self._commit(batch)
         self._tend()
         active = self._state.catalog.active
@@ -178,24 +178,38 @@ class Writer:
 
     def _tend(self) -> None:
         """After a commit was confirmed: list a new segment, seal a full one, keep the quota. A fault here waits."""
-        state, active = self._state, self._state.catalog.active
+        active = self._state.catalog.active
         try:
-            if active is not None and active.size_bytes >= state.settings.segment_bytes:
-                self._seal()
-            elif active is not None and active.frames == active.last - active.first + 1 and not self._listed(active):
-                with state.transaction():
-                    state.control.list_segment(active)
-            if make_room(state):
-                ballast.lay(state.settings.folder)
-        except (sqlite3.Error, OSError) as error:
+            try:
+                self._tend_to(active)
+            except (sqlite3.Error, OSError) as error:
+                if not is_full(error):
+                    raise
+                self._ballast = free(self._state, error)
+        except (BufferFault, sqlite3.Error, OSError) as error:
             log.error("after a commit: %s", error)
         except Exception:
             # Nothing may make a commit that stands look like one that failed: it would be written twice.
             log.exception("after a commit")
 
+    def _tend_to(self, active: Entry | None) -> None:
+        state = self._state
+        if not self._ballast:
+            self._ballast = ballast.lay(state.settings.folder)
+        if active is not None and active.size_bytes >= state.settings.segment_bytes:
+            self._seal()
+        elif active is not None and not self._listed(active):
+            with state.transaction():
+                state.control.list_segment(active)
+        make_room(state)
+
     def _listed(self, active: Entry) -> bool:
         """Whether control.db knows of the active segment, so that its loss would be seen."""
-        return self._state.control.lists(active.epoch, active.first)
+        if self._listed_first != (active.epoch, active.first):
+            if not self._state.control.lists(active.epoch, active.first):
+                return False
+            self._listed_first = (active.epoch, active.first)
+        return True
 
     def _seal(self) -> None:
         state, entry = self._state, self._state.catalog.active
@@ -223,8 +237,8 @@ class Writer:
             state.active = None
         if path.exists() or state.catalog.active is not None:
             found = survey(path, connect) if path.exists() else Survey(path, None, None, 0, "it is missing")
-            if found.again:
-                raise BufferFault(f"{path.name} can't be read just now: {found.damage}")
+            if found.refused is not None:
+                raise found.refused
             if found.entry is None and not found.damage and state.catalog.active is None:
                 unlink(path)
             elif found.entry is not None and not found.damage and self._is_ours(found.entry):
@@ -276,15 +290,6 @@ class Writer:
             state.cursors.forget(before)
         state.epoch, state.last, state.hash = epoch, 0, NO_HASH
         log.warning("numbers begin again in epoch %s: %s", epoch, reason)
-
-    def _free(self, error: Exception) -> None:
-        """The disk is full: give up the ballast, and the oldest segment. Raises the error where there is none."""
-        ballast.drop(self._state.settings.folder)
-        oldest = self._state.catalog.oldest()
-        if oldest is None:
-            raise error
-        log.warning("the disk is full (%s): the oldest segment goes before its time", error)
-        remove(self._state, oldest)
 
     def renumber(self, reason: str) -> str:
         """A new epoch, empty."""
@@ -371,9 +376,3 @@ def _joined(before: Entry, added: Entry) -> Entry:
         t1=max(before.t1, added.t1),
         hash=added.hash,
     )
-
-
-def _is_full(error: Exception) -> bool:
-    if isinstance(error, OSError):
-        return error.errno in FULL_ERRNO
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
