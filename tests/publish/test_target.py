@@ -13,6 +13,7 @@ from tests.fakes.mqtt_broker import until
 from tests.fakes.subscriber import Received, Subscriber, wait_for
 from tests.publish.conftest import Serving
 from tidegate.model.gap import Gap, Why
+from tidegate.model.tag import TagTable
 from tidegate.proof import Proof, Ranges
 from tidegate.publish.target import State
 
@@ -141,95 +142,6 @@ def test_an_outage_costs_nothing_and_the_backlog_is_not_sent_as_live(tmp_path: P
         asyncio.run(main())
     finally:
         broker.kill()
-
-
-def test_a_subscriber_gets_again_what_it_asks_for(broker: Mosquitto, serving: Serving) -> None:
-    async def main() -> None:
-        buffer = buffer_of(40)
-        async with serving(broker.url, buffer) as target:
-            await until(lambda: target.drained and target.status().acknowledged == 40)
-            buffer.lose(5, 9)
-            request = {"id": "q1", "epoch": buffer.epoch, "want": [[3, 12], [30, 31], [41, 99]]}
-            await asyncio.to_thread(received.publish, "tidegate/g1/cloud/request", request)
-            await until(lambda: len(received.of("answer")) == 1)
-
-            await until(lambda: target.status().replayed == 7)
-
-    with Subscriber(broker.port) as received:
-        asyncio.run(main())
-        received.settle()
-        answer = received.of("answer")[0].said
-        order = [m.topic.rsplit("/", 1)[1] for m in received.received]
-
-        assert answer["id"] == "q1"
-        assert answer["sent"] == [[3, 4], [10, 12], [30, 31]]
-        assert answer["gone"] == [{"frames": [[5, 9]], "why": "evicted"}]
-        assert answer["pending"] == []
-        assert answer["refused"] is None
-        assert covered(received.of("replay")).pairs == [[3, 4], [10, 12], [30, 31]]
-        assert order.index("answer") > max(i for i, leaf in enumerate(order) if leaf == "replay")
-
-
-def test_what_is_still_on_its_way_is_not_sent_twice(broker: Mosquitto, serving: Serving) -> None:
-    async def main() -> None:
-        buffer = buffer_of(40)
-        buffer.acknowledge("cloud", buffer.epoch, (1, 10))
-        buffer.reading = asyncio.Event()
-        async with serving(broker.url, buffer):
-            await until(lambda: buffer.reads > 0)
-            request = {"id": 7, "epoch": buffer.epoch, "want": [[8, 15]]}
-            await asyncio.to_thread(received.publish, "tidegate/g1/cloud/request", request)
-            await asyncio.sleep(0.1)
-            buffer.reading.set()
-            await until(lambda: len(received.of("answer")) == 1 and buffer.owed("cloud") == 0)
-
-    with Subscriber(broker.port) as received:
-        asyncio.run(main())
-        received.settle()
-
-        assert received.of("answer")[0].said["sent"] == [[8, 10]]
-        assert received.of("answer")[0].said["pending"] == [[11, 15]]
-        assert sorted(received.numbers("backlog")) == list(range(11, 41))
-
-
-def test_requests_that_are_none_or_too_many_do_no_harm(broker: Mosquitto, serving: Serving) -> None:
-    async def main() -> None:
-        buffer = buffer_of(5)
-        async with serving(broker.url, buffer) as target:
-            await until(lambda: target.drained and target.status().acknowledged == 5)
-            buffer.reading = asyncio.Event()
-            for payload in (b"", b"{", b"\xff\xfe", b"[1]"):
-                await asyncio.to_thread(asking.publish, "tidegate/g1/cloud/request", payload)
-            for i in range(30):
-                request = {"id": i, "epoch": buffer.epoch, "want": [[1, 5]]}
-                await asyncio.to_thread(asking.publish, "tidegate/g1/cloud/request", request)
-            buffer.reading.set()
-            await until(lambda: len(received.of("answer")) == 30)
-
-            assert target.status().requests == 34
-            assert target.status().state == State.CONNECTED
-
-    with Subscriber(broker.port, "tidegate/g1/cloud/answer") as received, Subscriber(broker.port, "nothing") as asking:
-        asyncio.run(main())
-        received.settle()
-        refused = [m.said["refused"] for m in received.of("answer")]
-
-        assert set(refused) == {None, "rate"}
-        assert refused.count(None) >= 8
-
-
-def test_a_retained_request_is_from_another_time(broker: Mosquitto, serving: Serving) -> None:
-    async def main() -> None:
-        buffer = buffer_of(5)
-        async with serving(broker.url, buffer) as target:
-            await until(lambda: target.drained and target.status().acknowledged == 5)
-            await asyncio.sleep(0.1)
-
-            assert target.status().requests == 0
-
-    with Subscriber(broker.port, "nothing") as asking:
-        asking.publish("tidegate/g1/cloud/request", {"id": 1, "epoch": "a" * 16, "want": [[1, 5]]}, True)
-    asyncio.run(main())
 
 
 @pytest.mark.parametrize("mqtt", ["5", "3.1.1"])
@@ -385,3 +297,55 @@ def test_a_run_number_names_the_start_of_the_gateway_that_made_it(broker: Mosqui
         received.settle()
 
         assert [m.said["run"] for m in received.of("backlog")] == [30_000_001]
+
+
+def test_a_table_that_comes_up_while_another_is_fetched_is_fetched_too(broker: Mosquitto, serving: Serving) -> None:
+    class Slow(MemoryBuffer):
+        tables_asked = 0
+
+        async def table(self, hash: bytes) -> TagTable:
+            if not self.tables_asked:
+                self.commit(frame(other))
+            self.tables_asked += 1
+            await asyncio.sleep(0.05)
+            return await super().table(hash)
+
+    other = table("other")
+
+    async def main() -> None:
+        buffer = Slow()
+        buffer.know(METER)
+        buffer.know(other)
+        async with serving(broker.url, buffer) as target:
+            await until(lambda: target.status().state == State.CONNECTED and target.drained)
+            buffer.commit(frame(METER))
+            await until(lambda: buffer.owed("cloud") == 0)
+
+            assert target.status().spoiled == 0
+
+    asyncio.run(main())
+
+
+def test_a_line_that_is_cut_is_said_by_the_broker(broker: Mosquitto, serving: Serving) -> None:
+    async def main() -> None:
+        ends: list[asyncio.StreamWriter] = []
+
+        async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            while not writer.is_closing() and (some := await reader.read(65_536)):
+                writer.write(some)
+
+        async def line(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", broker.port)
+            ends.extend((writer, far_writer))
+            await asyncio.gather(pass_on(reader, far_writer), pass_on(far_reader, writer), return_exceptions=True)
+
+        server = await asyncio.start_server(line, "127.0.0.1", 0)
+        url = f"mqtt://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with server, serving(url, buffer_of(1), back_off_s_min=5, back_off_s_max=5) as target:
+            await until(lambda: target.drained and target.status().acknowledged == 1)
+            for end in ends:
+                end.transport.abort()
+            await until(lambda: [m.said["online"] for m in received.of("status")] == [True, False])
+
+    with Subscriber(broker.port) as received:
+        asyncio.run(main())

@@ -326,7 +326,8 @@ class Delivery:
         live, backlog = self._live, self._backlog
         if live is None or backlog is None:
             return None
-        if live.unknown:
+        # Another commit may bring more of them while some are fetched.
+        while live.unknown:
             unknown, live.unknown = live.unknown, set()
             await self._context.tables.learn(unknown)
         batch = live.take(self._piece_bytes_max)
