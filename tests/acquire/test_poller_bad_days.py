@@ -9,6 +9,7 @@ import pytest
 from tests.acquire.test_poller import accounted, failing, lost, play
 from tests.fakes.machines import TAGS, Scene, Sink, driver_for, machine
 from tests.fakes.virtual_time import VirtualLoop, run_virtually
+from tidegate.acquire.backoff import WAIT_S_MIN
 from tidegate.acquire.bus import PROBE_SHARE
 from tidegate.acquire.poller import Poller
 from tidegate.acquire.wheel import SLOTS_MAX
@@ -16,6 +17,7 @@ from tidegate.clock import BUILT_US, Clock
 from tidegate.errors import BufferFault, NoAnswer, NotConnected, Refused, Shed
 from tidegate.model.device import Group
 from tidegate.model.frame import Frame
+from tidegate.model.gap import Why
 
 
 def test_a_group_that_is_refused_rests_and_is_bad_while_the_others_go_on() -> None:
@@ -256,7 +258,28 @@ def test_an_hour_without_a_bus_is_one_bad_frame_a_device_and_every_cycle_in_a_ga
     assert status["a"].state == "up"
     assert len(sink.of("a", good=False)) == 1
     assert accounted(sink, "a") == pytest.approx(36_400 * TAGS, abs=2 * TAGS)
+    assert {"device_down"} == {gap.why.value for gap in sink.gaps}
     assert len(sink.gaps) < 80
+
+
+def test_a_device_that_fails_now_and_then_never_goes_down_and_keeps_its_pace() -> None:
+    reads = 0
+
+    def answer(group: Group, now_s: float) -> float:
+        nonlocal reads
+        reads += 1
+        if reads % 3:
+            raise NoAnswer(group.device, "noise")
+        return 0.01
+
+    scene = Scene()
+    scene.answer = answer
+    sink, status = play([machine("a", interval_s=0.1)], scene, 300)
+
+    assert status["a"].state == "up"
+    assert len(scene.reads) >= 2999
+    assert sink.of("a", good=False) == []
+    assert len(sink.gaps) < 20
 
 
 def test_status_says_when_it_is_tried_again_and_how_its_reads_were() -> None:
@@ -269,3 +292,81 @@ def test_status_says_when_it_is_tried_again_and_how_its_reads_were() -> None:
     assert status["a"].missed == pytest.approx(50, abs=2)
     assert status["b"].next_try_us is None
     assert status["b"].typical_ms == pytest.approx(10, abs=1)
+
+
+def test_a_second_outage_is_probed_as_soon_as_the_first_was() -> None:
+    def answer(group: Group, now_s: float) -> float:
+        if 10 <= now_s < 600 or now_s >= 700:
+            raise NoAnswer(group.device, "silent")
+        return 0.01
+
+    scene = Scene()
+    scene.answer = answer
+    play([machine("a")], scene, 800)
+    second = [at for _, _, at in scene.reads if at >= 700]
+
+    assert second[3] - second[2] <= 2 * WAIT_S_MIN + 0.1
+
+
+def test_a_device_that_was_down_before_its_bus_went_is_down_when_it_is_back() -> None:
+    def answer(group: Group, now_s: float) -> float:
+        if group.device == "dead":
+            raise NoAnswer(group.device, "silent")
+        if 60 <= now_s < 61:
+            raise NotConnected(group.device, "reset")
+        return 0.01
+
+    def opens(now_s: float) -> None:
+        if 60 <= now_s < 70:
+            raise NotConnected("", "refused")
+
+    scene = Scene()
+    scene.answer, scene.opens = answer, opens
+    sink, status = play([machine("dead"), machine("well")], scene, 120)
+
+    assert status["dead"].state == "down"
+    assert status["dead"].why == "silent"
+    assert status["well"].state == "up"
+    assert len(sink.of("dead", good=False)) == 1
+    assert len(sink.of("well", good=False)) == 1
+
+
+def test_a_driver_that_blocks_leaves_the_loop_to_others_now_and_then() -> None:
+    scene = Scene()
+    ticks = 0
+
+    def answer(group: Group, now_s: float) -> float:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        loop.now_s += 0.02
+        if len(scene.reads) > 10_000:
+            raise SystemExit("the loop was never free")
+        return 0.0
+
+    async def main(clock: Clock) -> None:
+        nonlocal ticks
+        poller = Poller(
+            [machine("a", interval_s=0.01)], {"scripted": driver_for(scene, waits=False)}, Sink(), lambda gap: None,
+            clock, Random(7),
+        )  # fmt: skip
+        running = asyncio.create_task(poller.run())
+        for _ in range(20):
+            await asyncio.sleep(0.1)
+            ticks += 1
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    scene.answer = answer
+    run_virtually(main)
+
+    assert ticks == 20
+
+
+def test_a_frame_that_finds_no_room_while_the_gateway_stops_is_told_as_shed() -> None:
+    class Stuck(Sink):
+        async def put(self, frame: Frame) -> "asyncio.Future[int]":
+            return await asyncio.get_running_loop().create_future()
+
+    sink, _ = play([machine("a")], Scene(), 1.5, Stuck())
+
+    assert TAGS == lost(sink, "a", Why.SHED)

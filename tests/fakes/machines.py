@@ -48,8 +48,11 @@ class Scene:
         self.closed = 0
 
 
-def driver_for(scene: Scene) -> type:
-    """A driver class whose every bus plays this scene. The bus of a device is its address."""
+def driver_for(scene: Scene, *, waits: bool = True) -> type:
+    """A driver class whose every bus plays this scene. The bus of a device is its address.
+
+    Unless it `waits`, its reads block the loop instead.
+    """
 
     class Scripted:
         contract: ClassVar[int] = 1
@@ -86,7 +89,8 @@ def driver_for(scene: Scene) -> type:
             if wait_s > group.deadline_s and not scene.deaf:
                 await asyncio.sleep(group.deadline_s)
                 raise NoAnswer(group.device, "silent")
-            await asyncio.sleep(wait_s)
+            if waits:
+                await asyncio.sleep(wait_s)
             now_us = self._clock.now_us()
             tags = b"".join(U32.pack(tag) for tag in group.tags)
             values = b"".join(I64.pack(tag) for tag in group.tags)

@@ -96,7 +96,6 @@ class Unit:
         was_out = self._state in (DOWN, BACKING_OFF) or turn.failures >= BREAK_AFTER
         turn.failures = self._in_a_row = 0
         self._resting.pop(turn.group.name, None)
-        self._backoff.reset()
         self.probe = self._next_try_us = None
         self._become(UP, "")
         return was_out
