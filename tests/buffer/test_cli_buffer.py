@@ -2,14 +2,12 @@
 
 import asyncio
 import json
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.buffer.world import READINGS, World
+from tests.buffer.world import READINGS, World, damage
 from tidegate.cli.buffer import command
 from tidegate.errors import BufferFault
 from tidegate.local import answering
@@ -31,14 +29,6 @@ def newest(world: World) -> Path:
     return max((world.folder / "segments").glob("*.db"), key=lambda p: int(p.stem.split("-")[1]))
 
 
-def damage(path: Path) -> None:
-    with closing(sqlite3.connect(path)) as db:
-        data: bytes = db.execute("SELECT data FROM blocks LIMIT 1").fetchone()[0]
-    content = bytearray(path.read_bytes())
-    content[content.index(data[:64]) + 32] ^= 1
-    path.write_bytes(content)
-
-
 def test_verify_proves_a_buffer_at_rest(world: World) -> None:
     asyncio.run(fill(world, 100))
     ran = tidegate("verify", str(world.folder))
@@ -50,7 +40,7 @@ def test_verify_proves_a_buffer_at_rest(world: World) -> None:
 
 def test_verify_names_what_is_damaged_and_exits_1(world: World) -> None:
     asyncio.run(fill(world, 100))
-    damage(newest(world))
+    damage(newest(world), 0)
     ran = tidegate("verify", str(world.folder), "--json")
     found = json.loads(ran.output)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.buffer.world import NOW_US, World, data, everything, gaps
+from tests.buffer.world import NOW_US, World, damage, data, everything, gaps
 from tidegate.buffer import lock
 from tidegate.buffer.verify import verify
 from tidegate.errors import BufferFault, BufferLocked
@@ -20,23 +20,6 @@ SMALL = {"segment_bytes": 16 << 10}
 
 def segments(world: World) -> list[Path]:
     return sorted((world.folder / "segments").glob("*.db"), key=lambda p: int(p.stem.split("-")[1]))
-
-
-def flip(path: Path, at: int) -> None:
-    content = bytearray(path.read_bytes())
-    content[at] ^= 0x40
-    path.write_bytes(content)
-
-
-def flip_in(path: Path, part: bytes) -> None:
-    flip(path, path.read_bytes().index(part) + len(part) // 2)
-
-
-def stored_data(path: Path, block: int) -> bytes:
-    """The beginning of a block's data: what lies within its first page."""
-    with closing(sqlite3.connect(path)) as db:
-        found: bytes = db.execute("SELECT data FROM blocks ORDER BY first LIMIT 1 OFFSET ?", (block,)).fetchone()[0]
-    return found[:64]
 
 
 async def fill(world: World, count: int, start: int = 0, **changed: float) -> None:
@@ -200,7 +183,7 @@ def test_a_removal_whose_unlink_was_cut_off_is_carried_out(world: World) -> None
 def test_a_damaged_byte_costs_its_block_and_is_told_once(world: World) -> None:
     asyncio.run(fill(world, 10))
     [path] = segments(world)
-    flip_in(path, stored_data(path, 4))
+    damage(path, 4)
 
     async def run() -> tuple[list[int], list[Gap], list[tuple[Ranges, Why]]]:
         async with world.running() as buffer:
@@ -262,7 +245,7 @@ def test_a_newest_segment_that_can_not_be_proven_begins_a_new_epoch(world: World
     newest = segments(killed)[-1]
     with closing(sqlite3.connect(newest)) as db:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    flip_in(newest, stored_data(newest, 0))
+    damage(newest, 0)
     first = int(newest.stem.split("-")[1])
     old = newest.stem.split("-")[0]
     told, kept, epoch, numbers = restart(killed)

@@ -1,8 +1,9 @@
 """A world for the buffer: a clock that is moved by hand, a table, frames that can be told apart, short opening."""
 
 import shutil
+import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from random import Random
 from struct import pack
@@ -88,3 +89,15 @@ def data(frames: list[tuple[int, Frame]]) -> dict[int, Frame]:
 def gaps(frames: list[tuple[int, Frame]]) -> list[Gap]:
     """What the gap frames among them say."""
     return [Gap.decode(frame.side) for _, frame in frames if frame.kind == Kind.GAP]
+
+
+def damage(path: Path, block: int) -> None:
+    """Flip one bit in the data of a block of a segment: wherever it lies, since SQLite leaves old copies about."""
+    with closing(sqlite3.connect(path)) as db:
+        row = db.execute("SELECT data FROM blocks ORDER BY first LIMIT 1 OFFSET ?", (block,)).fetchone()
+    content = bytearray(path.read_bytes())
+    # The beginning of the data lies within one page.
+    start, at = row[0][:64], -1
+    while (at := content.find(start, at + 1)) >= 0:
+        content[at + 32] ^= 0x40
+    path.write_bytes(content)
