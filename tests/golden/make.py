@@ -121,7 +121,8 @@ async def _three_starts(folder: Path, hand: Hand) -> str:
             await buffer.put(frame(name))
     hand.us += 10_000_000
     async with _Open(settings, hand) as buffer:
-        await buffer.put(frame(names[8]))
+        for name in names[8:]:
+            await buffer.put(frame(name))
     return epoch
 
 

@@ -112,6 +112,7 @@ FRAMES = {
     ),
     "corrected-and-substituted": Taken((Reading("running", True),), ClockState.CORRECTED, Origin.SUBSTITUTED),
     "no-readings": Taken(()),
+    "many-of-one-tag": Taken(tuple(Reading("int32", i * i, 0, T0_US + i * 1_000) for i in range(40))),
 }  # fmt: skip
 
 GAPS = {
