@@ -346,3 +346,14 @@ def test_closing_a_buffer_that_never_started_is_clean(world: World) -> None:
             return buffer.gaps
 
     assert 0 == asyncio.run(run())
+
+
+@pytest.mark.parametrize("gap", [Gap(Why.SHED, 1 << 63, 1), Gap(Why.SHED, 1, 1, device="\ud800")], ids=["time", "name"])
+def test_a_gap_that_no_row_can_hold_is_refused_where_it_comes_from(world: World, gap: Gap) -> None:
+    async def run() -> int:
+        async with world.running() as buffer:
+            with pytest.raises(ValueError, match=r"64 bits|surrogates"):
+                buffer.tell(gap)
+            return await (await buffer.put(world.frame(1)))
+
+    assert 1 == asyncio.run(run())

@@ -388,3 +388,21 @@ def test_a_restored_older_image_is_noticed_by_its_cursors(world: World) -> None:
 
     assert epoch != old
     assert told != []
+
+
+def test_a_control_database_of_rubbish_is_put_aside(world: World) -> None:
+    asyncio.run(fill(world, 3))
+    (world.folder / "control.db").write_bytes(b"rubbish" * 1000)
+    _, kept, _, numbers = restart(world)
+
+    assert [1, 2, 3] == list(kept)[:3]
+    assert [2] == numbers
+    assert ["control.db.0"] == [p.name for p in (world.folder / "quarantine").iterdir()]
+
+
+def test_a_folder_that_can_not_be_used_is_said_by_name(world: World) -> None:
+    world.folder.parent.mkdir(exist_ok=True)
+    world.folder.write_text("a file")
+
+    with pytest.raises(BufferFault, match="can't hold the buffer"):
+        world.open()

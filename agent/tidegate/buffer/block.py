@@ -14,7 +14,7 @@ from enum import IntEnum
 from struct import Struct
 
 from tidegate.errors import BufferDamaged, FrameDamaged
-from tidegate.model.frame import FRAME_BYTES_MAX, Frame
+from tidegate.model.frame import Frame
 
 try:
     import zstandard
@@ -158,6 +158,3 @@ def _unpack(block: Block) -> bytes:
             raise BufferDamaged(f"{where}: {error}") from error
         raise
     raise BufferDamaged(f"{where}: packed with codec {block.codec}, which this build can't read")
-
-
-assert FRAME_BYTES_MAX < BLOCK_BYTES_MAX

@@ -15,7 +15,7 @@ from tidegate.buffer import ballast, lock, reader
 from tidegate.buffer.catalog import Entry
 from tidegate.buffer.committer import Committed, Committer
 from tidegate.buffer.recovery import recover
-from tidegate.buffer.segment import Found
+from tidegate.buffer.segment import Found, sync_folder
 from tidegate.buffer.settings import BufferSettings
 from tidegate.buffer.state import SEGMENTS, State
 from tidegate.buffer.writer import Writer
@@ -125,6 +125,7 @@ class Buffer:
                 ballast.drop(folder)
                 state = recover(settings, clock, targets, identity())
             ballast.lay(folder)
+            sync_folder(folder)
         except (sqlite3.Error, OSError) as error:
             os.close(held)
             raise BufferFault(

@@ -17,12 +17,13 @@ from tidegate.buffer.settings import BufferSettings
 from tidegate.buffer.state import State
 from tidegate.buffer.writer import NO_TABLE, Done, Writer
 from tidegate.errors import BufferFault, Shed
-from tidegate.model.frame import Frame
+from tidegate.model.frame import FRAME_BYTES_MAX, Frame
 from tidegate.model.gap import Gap, Why
 
 log = logging.getLogger(__name__)
 
 RETRY_S = 1.0
+INT64_MAX = (1 << 63) - 1
 RECENT_COMMITS = 4096
 
 
@@ -92,6 +93,8 @@ class Committer:
         data = frame.encode()
         if frame.table != NO_TABLE and frame.table not in self._documents:
             raise ValueError(f"{frame.device}: no tag table {frame.table.hex()} is known here")
+        if len(data) > FRAME_BYTES_MAX:
+            raise ValueError(f"{frame.device}: a frame of {len(data)} bytes; at most {FRAME_BYTES_MAX} are taken")
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         if self._closed or not await self._intake.room(frame.count, len(data)):
             self._shed(frame, future)
@@ -110,7 +113,11 @@ class Committer:
         self.tell(Gap(Why.SHED, at, at, frame.count, "exact", device=frame.device))
 
     def tell(self, gap: Gap) -> None:
-        """A row for the ledger, announced in the next block."""
+        """A row for the ledger, announced in the next block. Raises ValueError for one that no row can hold."""
+        # Checked here, where it came from: in the writer's thread it would stand in the way of every commit.
+        gap.encode()
+        if max(abs(gap.t0), abs(gap.t1), abs(gap.n)) > INT64_MAX:
+            raise ValueError(f"a gap's times and count must fit 64 bits: {gap}")
         self._intake.tell(gap)
         self._arm()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tidegate.buffer.catalog import Entry, Numbering
 from tidegate.buffer.cursors import Mark
-from tidegate.buffer.segment import connect
+from tidegate.buffer.segment import connect, is_refusal
 from tidegate.errors import BufferDamaged, BufferFault
 
 SCHEMA = Path(__file__).with_name("control.sql").read_text()
@@ -37,10 +37,16 @@ class Control:
 
     @classmethod
     def open(cls, path: Path) -> "Control":
-        """Open it, or make it. Raises BufferDamaged when it can't be proven, BufferFault when a newer build made it."""
+        """Open it, or make it.
+
+        Raises BufferDamaged when it can't be proven, BufferFault when a newer build made it, sqlite3.Error when the
+        disk refuses.
+        """
         try:
             db = connect(path, CHECKPOINT_PAGES)
         except sqlite3.DatabaseError as error:
+            if is_refusal(error):
+                raise
             raise BufferDamaged(f"{path.name}: {error}") from error
         try:
             (version,) = db.execute("PRAGMA user_version").fetchone()
@@ -59,6 +65,8 @@ class Control:
             control.numberings()
         except sqlite3.DatabaseError as error:
             db.close()
+            if is_refusal(error):
+                raise
             raise BufferDamaged(f"{path.name}: {error}") from error
         except BaseException:
             db.close()

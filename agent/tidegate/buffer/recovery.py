@@ -17,10 +17,10 @@ from tidegate.buffer.catalog import Catalog, Entry, Numbering, file_parts
 from tidegate.buffer.control import FILE, Control
 from tidegate.buffer.cursors import Cursors
 from tidegate.buffer.ledger import Ledger
-from tidegate.buffer.segment import Segment, connect, look, size_of
+from tidegate.buffer.segment import Segment, connect, is_refusal, look, size_of
 from tidegate.buffer.settings import BufferSettings
 from tidegate.buffer.state import SEGMENTS, State, quarantine, unlink
-from tidegate.buffer.survey import survey
+from tidegate.buffer.survey import LOOKS, survey
 from tidegate.clock import Clock
 from tidegate.errors import BufferDamaged
 from tidegate.model.gap import Gap, Why
@@ -107,12 +107,15 @@ def _find(folder: Path) -> Findings:
 
 def _open_control(folder: Path) -> tuple[Control, str]:
     path = folder / FILE
-    try:
-        return Control.open(path), ""
-    except BufferDamaged as error:
-        aside = quarantine(folder, path)
-        log.error("%s; put aside as %s. Numbers begin again in a new epoch", error, aside.name)
-        return Control.open(path), f"{FILE} could not be proven"
+    damage = ""
+    for _ in range(LOOKS):
+        try:
+            return Control.open(path), ""
+        except BufferDamaged as error:
+            damage = str(error)
+    aside = quarantine(folder, path)
+    log.error("%s; put aside as %s. Numbers begin again in a new epoch", damage, aside.name)
+    return Control.open(path), f"{FILE} could not be proven"
 
 
 def _check_listed(folder: Path, found: Findings, entry: Entry, path: Path | None) -> None:
@@ -141,6 +144,8 @@ def _readable(path: Path) -> bool:
 def _prove_unsealed(folder: Path, found: Findings, path: Path, epoch: str, first: int) -> None:
     """A file that is not listed as sealed: the newest of its epoch, or all of them when control.db was lost."""
     proven = survey(path, connect)
+    if proven.refused is not None and is_refusal(proven.refused):
+        raise proven.refused
     listed = found.control.segments()
     if proven.entry is None and not proven.damage and not any(e.file == path.name for e in listed):
         log.info("%s never took a commit; removed", path.name)

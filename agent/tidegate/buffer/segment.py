@@ -24,6 +24,16 @@ PROBES_MAX = 62  # Doubling steps over damaged rows: reaches past every 63-bit n
 BUSY_S = 5.0
 WAL_BYTES_KEPT = 1 << 20
 CHECKPOINT_PAGES = 1000
+REFUSALS = frozenset(
+    {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+    }
+)
 
 COLUMNS = "first, last, frames, readings, t0, t1, codec, crc32, prev, data"
 
@@ -58,6 +68,11 @@ class Found:
     frames: tuple[tuple[int, Frame], ...]
     upto: int
     damaged: tuple[Damage, ...] = ()
+
+
+def is_refusal(error: sqlite3.Error) -> bool:
+    """Whether the disk or its owner refused, so that the file itself need not be damaged."""
+    return isinstance(error, sqlite3.OperationalError) and getattr(error, "sqlite_errorcode", 0) & 0xFF in REFUSALS
 
 
 def connect(path: Path, checkpoint_pages: int = CHECKPOINT_PAGES) -> sqlite3.Connection:

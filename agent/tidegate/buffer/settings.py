@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SEGMENTS_IN_QUOTA_MIN = 8
+COMMIT_BYTES_MAX = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +18,8 @@ class BufferSettings:
     A reading reaches the buffer at most `reading_delay_s_max` after it was taken: a crash window begins so much early.
     Cursors are stored at the latest `cursor_interval_s` after an acknowledgement.
 
-    Raises ValueError when a limit is not positive, or the quota holds fewer than SEGMENTS_IN_QUOTA_MIN segments.
+    Raises ValueError when a limit is not positive, `commit_bytes` passes COMMIT_BYTES_MAX, or the quota holds fewer
+    than SEGMENTS_IN_QUOTA_MIN segments.
     """
 
     folder: Path
@@ -38,6 +40,8 @@ class BufferSettings:
             value = getattr(self, name)
             if name != "folder" and value <= 0:
                 raise ValueError(f"{name} must be more than 0, not {value}")
+        if self.commit_bytes > COMMIT_BYTES_MAX:
+            raise ValueError(f"commit_bytes must be at most {COMMIT_BYTES_MAX}, not {self.commit_bytes}")
         if self.quota_bytes < SEGMENTS_IN_QUOTA_MIN * self.segment_bytes:
             raise ValueError(
                 f"quota_bytes {self.quota_bytes} holds fewer than {SEGMENTS_IN_QUOTA_MIN} segments of "
