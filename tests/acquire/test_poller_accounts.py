@@ -1,6 +1,7 @@
 """Whatever machines and buses do: every cycle of every group is a frame or in a gap, and all comes back by itself."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from hypothesis import given, settings
@@ -33,14 +34,20 @@ FAULTS: dict[str, Callable[[str], Exception]] = {
     "silent": lambda name: NoAnswer(name, "silent"),
     "nonsense": lambda name: InvalidReply(name, "nonsense"),
     "refusing": lambda name: Refused(name, "refusing", 4),
-    "reset": lambda name: NotConnected(name, "reset"),
+    "closed": lambda name: NotConnected(name, "found closed"),
     "bug": lambda name: RuntimeError(f"a bug about {name}"),
 }
 troubles = st.builds(
     lambda device, kind, begin, length: Trouble(device, kind, begin, min(begin + length, TROUBLE_S)),
-    st.sampled_from(["a", "b", "c"]), st.sampled_from([*FAULTS, "slow", "deaf"]), st.floats(0, TROUBLE_S - 1),
+    st.sampled_from(["a", "b", "c"]), st.sampled_from([*FAULTS, "broken", "slow", "deaf"]), st.floats(0, TROUBLE_S - 1),
     st.sampled_from([0.05, 1.0, 7.0, 60.0]),
 )  # fmt: skip
+
+
+async def break_under(device: str) -> None:
+    """The connection breaks while the answer is awaited."""
+    await asyncio.sleep(0.05)
+    raise NotConnected(device, "reset by peer")
 
 
 def scene_of(script: list[Trouble], shut: list[tuple[float, float]], connections: int) -> Scene:
@@ -59,7 +66,14 @@ def scene_of(script: list[Trouble], shut: list[tuple[float, float]], connections
         if any(begin <= now_s < end for begin, end in shut):
             raise NotConnected("", "refused")
 
-    scene.answer, scene.opens = answer, opens
+    def before(group: Group, now_s: float) -> Awaitable[None] | None:
+        broken = any(
+            trouble.kind == "broken" and trouble.device == group.device and trouble.begin_s <= now_s < trouble.end_s
+            for trouble in script
+        )
+        return break_under(group.device) if broken else None
+
+    scene.answer, scene.opens, scene.before = answer, opens, before
     return scene
 
 
@@ -117,8 +131,8 @@ def test_every_cycle_is_a_frame_or_in_a_gap_whenever_it_stops(
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.lists(troubles, min_size=1, max_size=4))
-def test_every_read_that_failed_lies_within_a_gap_of_its_device(script: list[Trouble]) -> None:
+@given(st.lists(troubles.filter(lambda trouble: trouble.kind != "closed"), min_size=1, max_size=4))
+def test_every_read_that_asked_and_failed_lies_within_a_gap_of_its_device(script: list[Trouble]) -> None:
     scene = scene_of(script, [], 1)
     sink, _ = play(plant(), scene, TROUBLE_S + HEALED_S)
     came = came_at(sink)

@@ -1,7 +1,6 @@
 """Bad days of the poller by name: what must not spread, must not be lost, and must not cost much."""
 
 import asyncio
-from collections.abc import Callable
 from random import Random
 
 import pytest
@@ -17,7 +16,6 @@ from tidegate.clock import BUILT_US, Clock
 from tidegate.errors import BufferFault, NoAnswer, NotConnected, Refused, Shed
 from tidegate.model.device import Group
 from tidegate.model.frame import Frame
-from tidegate.model.gap import Why
 
 
 def test_a_group_that_is_refused_rests_and_is_bad_while_the_others_go_on() -> None:
@@ -189,63 +187,6 @@ def test_a_ledger_that_is_broken_ends_the_poller_loudly() -> None:
         run_virtually(main)
 
 
-def test_what_is_read_while_the_gateway_stops_is_kept() -> None:
-    scene = Scene()
-    scene.answer = lambda group, now_s: 0.4
-    sink, _ = play([machine("a")], scene, 2.2)
-
-    assert len(sink.of("a")) == 3
-    assert sink.gaps == []
-
-
-def test_a_stop_waits_for_a_silent_device_a_second_and_tells_its_read_as_lost() -> None:
-    scene = Scene()
-    scene.answer = lambda group, now_s: 8.0
-    ended_s = 0.0
-
-    async def main(clock: Clock) -> None:
-        nonlocal ended_s
-        poller = Poller(
-            [machine("a", deadline_s=9, interval_s=9)], {"scripted": driver_for(scene)}, sink, sink.gaps.append, clock,
-            Random(7),
-        )  # fmt: skip
-        running = asyncio.create_task(poller.run())
-        await asyncio.sleep(2)
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        ended_s = asyncio.get_running_loop().time()
-
-    sink = Sink()
-    run_virtually(main)
-
-    assert ended_s == pytest.approx(3.0, abs=0.1)
-    assert TAGS == lost(sink, "a")
-    assert scene.closed >= 1
-
-
-@pytest.mark.parametrize("opens", [lambda now_s: None, lambda now_s: _refuse()], ids=["open", "waiting to reopen"])
-def test_a_stop_does_not_wait_for_a_bus_that_is_idle_or_gone(opens: Callable[[float], None]) -> None:
-    scene, ended_s = Scene(), 0.0
-    scene.opens = opens
-
-    async def main(clock: Clock) -> None:
-        nonlocal ended_s
-        poller = Poller([machine("a")], {"scripted": driver_for(scene)}, Sink(), lambda gap: None, clock, Random(7))
-        running = asyncio.create_task(poller.run())
-        await asyncio.sleep(5.5)
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        ended_s = asyncio.get_running_loop().time()
-
-    run_virtually(main)
-
-    assert ended_s == pytest.approx(5.5, abs=0.01)
-
-
-def _refuse() -> None:
-    raise NotConnected("", "refused")
-
-
 def test_an_hour_without_a_bus_is_one_bad_frame_a_device_and_every_cycle_in_a_gap() -> None:
     def opens(now_s: float) -> None:
         if now_s < 3600:
@@ -362,11 +303,50 @@ def test_a_driver_that_blocks_leaves_the_loop_to_others_now_and_then() -> None:
     assert ticks == 20
 
 
-def test_a_frame_that_finds_no_room_while_the_gateway_stops_is_told_as_shed() -> None:
-    class Stuck(Sink):
-        async def put(self, frame: Frame) -> "asyncio.Future[int]":
-            return await asyncio.get_running_loop().create_future()
+def test_a_connection_that_breaks_under_a_read_costs_that_read_and_no_more() -> None:
+    async def broken(group: Group) -> None:
+        await asyncio.sleep(0.1)
+        raise NotConnected(group.device, "reset by peer")
 
-    sink, _ = play([machine("a")], Scene(), 1.5, Stuck())
+    scene = Scene()
+    scene.before = lambda group, now_s: broken(group) if 9.5 <= now_s < 10.5 else None
+    sink, status = play([machine("a")], scene, 20.5)
+    (gap,) = sink.gaps
 
-    assert TAGS == lost(sink, "a", Why.SHED)
+    assert status["a"].state == "up"
+    assert TAGS == gap.n
+    assert gap.t0 <= BUILT_US + 10_000_001
+    assert gap.t1 >= BUILT_US + 10_099_999
+    assert accounted(sink, "a") == 21 * TAGS
+
+
+def test_a_driver_that_cancels_its_own_read_is_opened_again_with_back_off() -> None:
+    scene = Scene()
+    scene.answer = failing("a", asyncio.CancelledError, 10, 100)
+    _, status = play([machine("a")], scene, 140)
+
+    assert status["a"].state == "up"
+    assert 4 <= len(scene.opened) <= 20
+
+
+def test_a_driver_that_fails_to_open_and_to_close_in_its_own_way_ends_nobody() -> None:
+    def opens(now_s: float) -> None:
+        if now_s < 60:
+            raise ZeroDivisionError("a bug")
+
+    scene = Scene()
+    scene.opens = opens
+    scene.closes = lambda: opens(0.0)
+    _, status = play([machine("a")], scene, 100)
+
+    assert status["a"].state == "up"
+
+
+def test_an_open_that_never_ends_is_given_up() -> None:
+    scene = Scene()
+    scene.opening_s = 1e6
+    _, status = play([machine("a")], scene, 60)
+
+    assert status["a"].state == "backing off"
+    assert "15 s" in status["a"].why
+    assert 2 <= len(scene.opened) <= 4

@@ -1,7 +1,7 @@
 """A driver whose machines do what the test says, and a sink that keeps what it is given."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import ClassVar
 
 from tidegate.clock import Clock
@@ -35,12 +35,16 @@ class Sink:
 class Scene:
     """What the machines do: `answer(group, loop time)` raises or returns seconds to wait; `opens(time)` raises or not.
 
-    A `deaf` driver does not keep the deadline that it was given.
+    A `deaf` driver does not keep the deadline that it was given. `before` may give what is awaited before an answer,
+    `closes` may raise, and opening takes `opening_s`.
     """
 
     def __init__(self) -> None:
         self.answer: Callable[[Group, float], float] = lambda group, now_s: 0.0
         self.opens: Callable[[float], None] = lambda now_s: None
+        self.before: Callable[[Group, float], Awaitable[None] | None] = lambda group, now_s: None
+        self.closes: Callable[[], None] = lambda: None
+        self.opening_s = 0.0
         self.connections = 1
         self.deaf = False
         self.reads: list[tuple[str, str, float]] = []
@@ -80,11 +84,15 @@ def driver_for(scene: Scene, *, waits: bool = True) -> type:
 
         async def open(self) -> None:
             scene.opened.append(asyncio.get_running_loop().time())
+            if scene.opening_s:
+                await asyncio.sleep(scene.opening_s)
             scene.opens(asyncio.get_running_loop().time())
 
         async def read(self, group: Group) -> Frame:
             now_s = asyncio.get_running_loop().time()
             scene.reads.append((group.device, group.name, now_s))
+            if (before := scene.before(group, now_s)) is not None:
+                await before
             wait_s = scene.answer(group, now_s)
             if wait_s > group.deadline_s and not scene.deaf:
                 await asyncio.sleep(group.deadline_s)
@@ -107,6 +115,7 @@ def driver_for(scene: Scene, *, waits: bool = True) -> type:
 
         async def close(self) -> None:
             scene.closed += 1
+            scene.closes()
 
     return Scripted
 

@@ -10,72 +10,52 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from random import Random
-from typing import cast
 
 from tidegate.acquire.backoff import Backoff
 from tidegate.acquire.driver import Driver, Sink
 from tidegate.acquire.losses import Losses
+from tidegate.acquire.reader import CutOff, MisfitFrame, Reader, kind_of
 from tidegate.acquire.turn import Turn
 from tidegate.acquire.unit import Unit
 from tidegate.clock import Clock
-from tidegate.errors import DriverError, InvalidReply, NoAnswer, NotConnected, Refused, Shed
+from tidegate.errors import DriverError, InvalidReply, NotConnected, Shed
 from tidegate.model.device import Device
 from tidegate.model.frame import Frame
 from tidegate.model.gap import Why
 
 OPEN_DEADLINE_S = 15.0
 CLOSE_DEADLINE_S = 3.0
-# The driver keeps the group's deadline itself; this much later the poller gives up on the driver.
-DEADLINE_MARGIN_US = 1_000_000
 # How long readers may take to hand over what they have read, when their bus closes.
 LEAVE_S = 10.0
+# After so many reads that began late, the loop goes round: a driver that never waits must not keep it to itself.
 LATE_IN_A_ROW_MAX = 16
 # Trying devices that are down takes at most this share of the time of a bus, however many they are.
 PROBE_SHARE = 0.1
-NEVER_US = 1 << 62
+# A bus that is found closed within so short a time was closed before: nothing was asked, and no answer is lost.
+ASKED_US_MIN = 1_000
 
 log = logging.getLogger("tidegate.acquire")
-
-
-class MisfitFrame(DriverError):
-    """A driver brought a frame that is not what the device's tag table says."""
-
-
-class CutOff(NotConnected):
-    """A driver did not keep its deadline. Nobody knows what state it is in, so that its bus is opened anew."""
-
-
-KINDS: tuple[tuple[type[Exception], str], ...] = (
-    (CutOff, "no answer"),
-    (NotConnected, "not connected"),
-    (NoAnswer, "no answer"),
-    (InvalidReply, "invalid reply"),
-    (Refused, "refused"),
-)
-
-
-@dataclass(slots=True, eq=False)
-class Reader:
-    """One of the reads that a bus may do at the same time: its task, and until when the driver may take."""
-
-    task: "asyncio.Task[None] | None" = None
-    deadline_us: int = NEVER_US
-    cut_off: int = 0
 
 
 class Bus:
     """One bus and the units on it. `run` until cancelled; `schedule(at_us, turn)` puts a turn on the wheel."""
 
     def __init__(
-        self, driver: type[Driver], devices: Sequence[Device], sink: Sink, losses: Losses, clock: Clock, rng: Random
+        self,
+        driver: type[Driver],
+        devices: Sequence[Device],
+        sink: Sink,
+        schedule: Callable[[int, Turn[Unit]], None],
+        losses: Losses,
+        clock: Clock,
+        rng: Random,
     ) -> None:
         self.name = driver.bus(devices[0])
         self.units = [Unit(device, clock, rng) for device in devices]
-        self.schedule: Callable[[int, Turn[Unit]], None] = lambda at_us, turn: None
         self._driver = driver(devices, clock)
         self._sink = sink
+        self._schedule = schedule
         self._losses = losses
         self._clock = clock
         self._backoff = Backoff(rng)
@@ -112,9 +92,7 @@ class Bus:
     def cut_off(self, now_us: int) -> None:
         """End the reads whose driver does not keep its deadline."""
         for reader in self._readers:
-            if reader.deadline_us < now_us and reader.task is not None:
-                reader.cut_off += 1
-                reader.task.cancel()
+            reader.cut_off(now_us)
 
     def count_passing(self, now_us: int) -> None:
         """Count the cycles of turns that are parked or rest, so that they can be told while it lasts."""
@@ -148,10 +126,12 @@ class Bus:
         try:
             async with asyncio.timeout(OPEN_DEADLINE_S):
                 await self._driver.open()
-        except TimeoutError:
-            raise NotConnected("", f"{self.name} did not open within {OPEN_DEADLINE_S:g} s") from None
         except NotConnected:
             raise
+        except TimeoutError:
+            raise NotConnected("", f"{self.name} did not open within {OPEN_DEADLINE_S:g} s") from None
+        except DriverError as error:
+            raise NotConnected("", error.what) from error
         except Exception as error:
             log.exception("the driver failed to open %s", self.name)
             raise NotConnected("", f"the driver failed to open {self.name}: {error!r}") from error
@@ -160,7 +140,7 @@ class Bus:
         """As many readers as the bus allows; when one finds it gone, all leave, and NotConnected is raised."""
         self._serving, self._worked, self._probes_from_us = True, False, 0
         self._resume()
-        self._readers = [Reader() for _ in range(self._driver.connections)]
+        self._readers = [Reader(self._driver) for _ in range(self._driver.connections)]
         tasks = [asyncio.create_task(self._work(reader), name=f"reader of {self.name}") for reader in self._readers]
         for reader, task in zip(self._readers, tasks, strict=True):
             reader.task = task
@@ -195,7 +175,7 @@ class Bus:
         self._pass_over(turn, now_us, Why.DEVICE_DOWN)
         turn.parked = False
         if turn.due_us > now_us:
-            self.schedule(turn.due_us, turn)
+            self._schedule(turn.due_us, turn)
         else:
             self.offer(turn)
 
@@ -233,14 +213,14 @@ class Bus:
             return
         begun_us = self._clock.mono_us()
         self._pass_over(turn, begun_us, Why.DEVICE_DOWN if turn.failures else Why.POLL_OVERRUN)
-        reader.deadline_us = begun_us + turn.deadline_us + DEADLINE_MARGIN_US
         try:
-            frame = await self._driver.read(turn.group)
-        except BaseException as error:
-            reader.deadline_us = NEVER_US
-            await self._failed(turn, self._meaning(turn, error, reader), begun_us)
+            frame = await reader.read(turn.group, begun_us + turn.deadline_us)
+        except DriverError as error:
+            await self._failed(turn, error, begun_us)
             return
-        reader.deadline_us = NEVER_US
+        except asyncio.CancelledError:
+            self._lose(turn, Why.POLL_OVERRUN, 1, begun_us)
+            raise
         trip_us = self._clock.mono_us() - begun_us
         try:
             await self._hand_over(frame)
@@ -249,7 +229,7 @@ class Bus:
             await self._failed(turn, misfit, begun_us)
             return
         except asyncio.CancelledError:
-            self._lose(turn, Why.SHED, 1, self._clock.now_us() - trip_us)
+            self._lose(turn, Why.SHED, 1, begun_us)
             raise
         turn.due_us += turn.interval_us
         self._worked = True
@@ -260,12 +240,11 @@ class Bus:
     async def _go_on(self, turn: Turn[Unit]) -> None:
         """To the wheel, or back into the queue when the next cycle is due already."""
         if turn.due_us > self._clock.mono_us():
-            self.schedule(turn.due_us, turn)
+            self._schedule(turn.due_us, turn)
         elif self._serving:
             self.offer(turn)
             self._late += 1
             if not self._late % LATE_IN_A_ROW_MAX:
-                # A driver that never waits must not keep the loop to itself.
                 await asyncio.sleep(0)
         else:
             turn.parked = True
@@ -284,45 +263,26 @@ class Bus:
                 self._unpark(other, now_us)
         self._losses.tell_now(name, now_us / 1e6)
 
-    def _meaning(self, turn: Turn[Unit], error: BaseException, reader: Reader) -> DriverError:
-        """What ended a read, as one of our errors; raises what is none: a cancelled task, the end of the world."""
-        name = turn.unit.device.name
-        if isinstance(error, asyncio.CancelledError):
-            if self._was_cut_off(reader):
-                return CutOff(name, f"the driver was not done within {turn.group.deadline_s:g} s and a margin")
-            self._lose(turn, Why.POLL_OVERRUN, 1, self._clock.now_us())
-            raise error
-        if not isinstance(error, Exception):
-            raise error
-        if not isinstance(error, DriverError):
-            if not turn.failures:
-                log.error("the driver failed on %s, group %s", name, turn.group.name, exc_info=error)
-            return DriverError(name, f"the driver failed: {error!r}")
-        return error
-
-    def _was_cut_off(self, reader: Reader) -> bool:
-        """Whether a cancellation is ours, from `watch`, and only ours."""
-        task = cast("asyncio.Task[None]", asyncio.current_task())
-        ours, reader.cut_off = reader.cut_off, 0
-        left = task.cancelling()
-        for _ in range(ours):
-            left = task.uncancel()
-        return ours > 0 and left == 0
-
     async def _failed(self, turn: Turn[Unit], error: DriverError, begun_us: int) -> None:
         """One cycle is lost. Its turn keeps its pace, or rests, or waits until the bus is back."""
         unit, now_us = turn.unit, self._clock.mono_us()
-        why = Why.INVALID_REPLY if isinstance(error, (InvalidReply, MisfitFrame)) else Why.DEVICE_DOWN
-        self._lose(turn, why, 1, self._clock.now_us() - (now_us - begun_us))
-        turn.due_us += turn.interval_us
-        kind = next((word for error_type, word in KINDS if isinstance(error, error_type)), "fault")
-        if isinstance(error, NotConnected) and not isinstance(error, CutOff):
-            unit.count(kind)
+        closed = isinstance(error, NotConnected) and not isinstance(error, CutOff)
+        if closed and now_us - begun_us < ASKED_US_MIN:
+            # Its cycle may still be read when the bus is back in time; if not, it will be counted then.
             turn.parked = True
             raise error
+        why = Why.INVALID_REPLY if isinstance(error, (InvalidReply, MisfitFrame)) else Why.DEVICE_DOWN
+        self._lose(turn, why, 1, begun_us)
+        turn.due_us += turn.interval_us
+        if closed:
+            unit.count(kind_of(error))
+            turn.parked = True
+            raise error
+        if error.__cause__ is not None and not turn.failures:
+            log.error("%s, group %s", error, turn.group.name, exc_info=error.__cause__)
         if unit.probe is turn:
             self._rest_from_probes(now_us, now_us - begun_us)
-        if unit.failed(turn, kind, error.what):
+        if unit.failed(turn, kind_of(error), error.what):
             self._losses.tell_now(unit.device.name, now_us / 1e6)
             await self._hand_over(unit.silence(None if unit.probe is turn else turn))
         wait_s = unit.wait_s(turn)
@@ -341,7 +301,7 @@ class Bus:
         """Try a turn again at a time that has nothing to do with its cycles."""
         turn.resting = True
         turn.unit.try_at(self._clock.now_us() + until_us - self._clock.mono_us())
-        self.schedule(until_us, turn)
+        self._schedule(until_us, turn)
 
     def _rest_from_probes(self, now_us: int, took_us: int) -> None:
         """Keep the share of the bus that trying dead devices may take."""
@@ -359,7 +319,9 @@ class Bus:
             async with asyncio.timeout(CLOSE_DEADLINE_S):
                 await self._driver.close()
         except (TimeoutError, DriverError) as error:
-            log.warning("%s did not close: %s", self.name, error)
+            log.warning("%s did not close: %r", self.name, error)
+        except Exception:
+            log.exception("the driver failed to close %s", self.name)
 
     def _wake_all(self) -> None:
         while self._idle:
@@ -372,12 +334,12 @@ class Bus:
         due_us = turn.due_us
         cycles = turn.skip(now_us)
         if cycles:
-            self._lose(turn, why, cycles, self._clock.now_us() - (now_us - due_us))
+            self._lose(turn, why, cycles, due_us)
 
     def _lose(self, turn: Turn[Unit], why: Why, cycles: int, since_us: int) -> None:
-        unit, now_us = turn.unit, self._clock.now_us()
+        """Cycles of a turn did not come, between `since_us` (monotonic) and now."""
+        unit, now_us, wall_us = turn.unit, self._clock.mono_us(), self._clock.now_us()
         unit.missed += cycles
         unit.losing = True
-        readings = cycles * len(turn.group.tags)
-        now_s = self._clock.mono_us() / 1e6
-        self._losses.add(unit.device.name, why, readings, since_us, now_us, now_s, unit.tags(turn))
+        readings, t0 = cycles * len(turn.group.tags), wall_us - (now_us - since_us)
+        self._losses.add(unit.device.name, why, readings, t0, wall_us, now_us / 1e6, unit.tags(turn))

@@ -49,7 +49,8 @@ class Poller:
         for device in devices:
             shared.setdefault((device.driver, drivers[device.driver].bus(device)), []).append(device)
         self._buses = [
-            Bus(drivers[name], sharing, sink, self._losses, clock, rng) for (name, _), sharing in shared.items()
+            Bus(drivers[name], sharing, sink, self._schedule, self._losses, clock, rng)
+            for (name, _), sharing in shared.items()
         ]
         units = {unit.device.name: unit for bus in self._buses for unit in bus.units}
         self._units = [units[device.name] for device in devices]
@@ -91,7 +92,6 @@ class Poller:
         start_us = -(-self._clock.mono_us() // TICK_US) * TICK_US
         sharing: dict[int, int] = {}
         for bus in self._buses:
-            bus.schedule = self._schedule
             for unit in bus.units:
                 for turn in unit.turns:
                     index = sharing.get(turn.interval_us, 0)
