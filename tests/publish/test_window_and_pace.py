@@ -55,3 +55,12 @@ def test_one_slow_flight_halves_the_pace_once() -> None:
         pace.acknowledged(sent(at_s=0), 10)
 
     assert pace.limit == before // 2
+
+
+def test_a_line_that_was_once_too_slow_is_filled_with_care() -> None:
+    pace = Pace(4_000_000)
+    pace.acknowledged(sent(size=32_768, at_s=0), 10)
+    after = pace.limit
+    pace.acknowledged(sent(size=32_768, at_s=10), 10.01)
+
+    assert after < pace.limit < after * 1.1

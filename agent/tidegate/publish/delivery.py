@@ -21,7 +21,7 @@ from tidegate.publish.formats.tidegate_json import Answer, Lane, last_of_head, p
 from tidegate.publish.lanes import Live, Paged, Replay, Span
 from tidegate.publish.notices import STATUS, Notices
 from tidegate.publish.session import Session, Will
-from tidegate.publish.window import PACE_BYTES_MIN, Pace, Sent, Window
+from tidegate.publish.window import Pace, Sent, Window
 
 log = logging.getLogger(__name__)
 
@@ -336,7 +336,7 @@ class Delivery:
         reserve = LIVE_PLACES if self.window.limit >= SMALL_WINDOW else 0
         if self.window.free <= reserve or self.window.paged_bytes >= self._pace.limit:
             return None
-        bytes_max = min(self._piece_bytes_max, max(self._pace.limit // 2, PACE_BYTES_MIN))
+        bytes_max = min(self._piece_bytes_max, self._pace.message_bytes)
         self._replay_first = not self._replay_first
         if self._replay_first:
             return self._replayed(bytes_max) or backlog.take(bytes_max)

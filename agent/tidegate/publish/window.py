@@ -9,7 +9,10 @@ from tidegate.publish.formats.tidegate_json import Lane
 # A backlog message should be acknowledged within so long: live data that is handed over right behind it waits as long.
 PACE_DELAY_S = 0.4
 PACE_BYTES_MIN = 32_768
-PACE_BYTES_START = 524_288
+PACE_BYTES_START = 131_072
+PACE_GROWTH_CAREFUL = 16
+# So many messages share what may be in flight: a live message waits for the rest of one, not for all.
+PACE_MESSAGES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,18 +102,25 @@ class Window:
 class Pace:
     """How many bytes of backlog may be in flight, so that they fill the line and live data never waits long for it.
 
-    The limit grows with each quick acknowledgement and is halved by a slow one, at most once a flight.
+    The limit doubles with each flight that is acknowledged quickly, until a slow one shows how much the line holds:
+    it is halved then, at most once a flight, and grows by a little from there on.
     """
 
     def __init__(self, bytes_max: int) -> None:
         self._bytes_max = max(bytes_max, PACE_BYTES_MIN)
-        self._halved_s = 0.0
+        self._halved_s: float | None = None
         self.limit = min(PACE_BYTES_START, self._bytes_max)
+
+    @property
+    def message_bytes(self) -> int:
+        """How large a message should be."""
+        return max(self.limit, PACE_BYTES_MIN) // PACE_MESSAGES
 
     def acknowledged(self, sent: Sent, now_s: float) -> None:
         """A message of a lane that reads from the buffer was acknowledged."""
         if now_s - sent.at_s <= PACE_DELAY_S:
-            self.limit = min(self.limit + sent.size, self._bytes_max)
-        elif sent.at_s >= self._halved_s:
+            more = sent.size if self._halved_s is None else self.limit // PACE_GROWTH_CAREFUL
+            self.limit = min(self.limit + more, self._bytes_max)
+        elif self._halved_s is None or sent.at_s >= self._halved_s:
             self.limit = max(self.limit // 2, PACE_BYTES_MIN)
             self._halved_s = now_s
