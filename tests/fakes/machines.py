@@ -52,72 +52,73 @@ class Scene:
         self.closed = 0
 
 
-def driver_for(scene: Scene, *, waits: bool = True) -> type:
-    """A driver class whose every bus plays this scene. The bus of a device is its address.
+class Scripted:
+    """A driver whose every bus plays one scene; `driver_for` says which. The bus of a device is its address."""
 
-    Unless it `waits`, its reads block the loop instead.
-    """
+    contract: ClassVar[int] = 1
+    name: ClassVar[str] = "scripted"
+    scene: ClassVar[Scene]
+    waits: ClassVar[bool] = True
 
-    class Scripted:
-        contract: ClassVar[int] = 1
-        name: ClassVar[str] = "scripted"
+    def __init__(self, devices: Sequence[Device], clock: Clock) -> None:
+        self._tables = {device.name: device.table for device in devices}
+        self._clock = clock
 
-        def __init__(self, devices: Sequence[Device], clock: Clock) -> None:
-            self._tables = {device.name: device.table for device in devices}
-            self._clock = clock
+    @classmethod
+    def check(cls, devices: Sequence[Device]) -> list[Problem]:
+        return []
 
-        @classmethod
-        def check(cls, devices: Sequence[Device]) -> list[Problem]:
-            return []
+    @classmethod
+    def bus(cls, device: Device) -> str:
+        return device.address
 
-        @classmethod
-        def bus(cls, device: Device) -> str:
-            return device.address
+    @classmethod
+    def describe(cls, device: Device) -> list[str]:
+        return [tag.name for tag in device.table.tags]
 
-        @classmethod
-        def describe(cls, device: Device) -> list[str]:
-            return [tag.name for tag in device.table.tags]
+    @property
+    def connections(self) -> int:
+        return self.scene.connections
 
-        @property
-        def connections(self) -> int:
-            return scene.connections
+    async def open(self) -> None:
+        self.scene.opened.append(asyncio.get_running_loop().time())
+        if self.scene.opening_s:
+            await asyncio.sleep(self.scene.opening_s)
+        self.scene.opens(asyncio.get_running_loop().time())
 
-        async def open(self) -> None:
-            scene.opened.append(asyncio.get_running_loop().time())
-            if scene.opening_s:
-                await asyncio.sleep(scene.opening_s)
-            scene.opens(asyncio.get_running_loop().time())
+    async def read(self, group: Group) -> Frame:
+        now_s = asyncio.get_running_loop().time()
+        self.scene.reads.append((group.device, group.name, now_s))
+        if (before := self.scene.before(group, now_s)) is not None:
+            await before
+        wait_s = self.scene.answer(group, now_s)
+        if wait_s > group.deadline_s and not self.scene.deaf:
+            await asyncio.sleep(group.deadline_s)
+            raise NoAnswer(group.device, "silent")
+        if self.waits:
+            await asyncio.sleep(wait_s)
+        now_us = self._clock.now_us()
+        tags = b"".join(U32.pack(tag) for tag in group.tags)
+        values = b"".join(I64.pack(tag) for tag in group.tags)
+        return Frame(
+            group.device, self._tables[group.device].hash, len(group.tags), 1, self._clock.mono_us(), now_us, tags,
+            I64.pack(now_us), U32.pack(0), values,
+        )  # fmt: skip
 
-        async def read(self, group: Group) -> Frame:
-            now_s = asyncio.get_running_loop().time()
-            scene.reads.append((group.device, group.name, now_s))
-            if (before := scene.before(group, now_s)) is not None:
-                await before
-            wait_s = scene.answer(group, now_s)
-            if wait_s > group.deadline_s and not scene.deaf:
-                await asyncio.sleep(group.deadline_s)
-                raise NoAnswer(group.device, "silent")
-            if waits:
-                await asyncio.sleep(wait_s)
-            now_us = self._clock.now_us()
-            tags = b"".join(U32.pack(tag) for tag in group.tags)
-            values = b"".join(I64.pack(tag) for tag in group.tags)
-            return Frame(
-                group.device, self._tables[group.device].hash, len(group.tags), 1, self._clock.mono_us(), now_us, tags,
-                I64.pack(now_us), U32.pack(0), values,
-            )  # fmt: skip
+    async def subscribe(self, groups: Sequence[Group], sink: object) -> None:
+        raise NotImplementedError
 
-        async def subscribe(self, groups: Sequence[Group], sink: object) -> None:
-            raise NotImplementedError
+    async def write(self, device: str, tag: int, value: object) -> None:
+        raise NotImplementedError
 
-        async def write(self, device: str, tag: int, value: object) -> None:
-            raise NotImplementedError
+    async def close(self) -> None:
+        self.scene.closed += 1
+        self.scene.closes()
 
-        async def close(self) -> None:
-            scene.closed += 1
-            scene.closes()
 
-    return Scripted
+def driver_for(scene: Scene, *, waits: bool = True) -> type[Scripted]:
+    """A driver class that plays this scene. Unless it `waits`, its reads block the loop instead."""
+    return type("Scripted", (Scripted,), {"scene": scene, "waits": waits})
 
 
 def machine(name: str, bus: str = "bus", interval_s: float = 1.0, deadline_s: float = 0.5, groups: int = 1) -> Device:
