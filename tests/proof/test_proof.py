@@ -65,6 +65,19 @@ def test_a_hole_is_called_one_only_after_the_grace_time() -> None:
     ]
 
 
+def test_no_hole_is_called_one_before_its_whole_grace_is_over() -> None:
+    proof = Proof()
+    proof.take(head(3), 0.4)
+
+    assert [0, 3] == [proof.report(now_s).missing for now_s in (5.39, 5.9)]
+
+
+def test_a_resumed_proof_gives_what_it_misses_its_grace_again() -> None:
+    resumed = Proof.load(proof_of(head(3)).save())
+
+    assert [0, 0, 3] == [resumed.report(now_s).missing for now_s in (1_000.0, 1_004.9, 1_005.0)]
+
+
 def test_the_grace_of_a_number_begins_when_it_was_first_heard_of() -> None:
     proof = proof_of(head(0))
     for second in range(40):
@@ -85,6 +98,14 @@ def test_the_same_number_again_is_a_duplicate_and_no_new_reading() -> None:
 
     assert (2, [[5, 5]]) == (taken.duplicates, taken.new.pairs)
     assert (2, 5, 10) == (proof.report(0).duplicates, proof.report(0).frames, proof.report(0).readings)
+
+
+def test_a_number_twice_in_one_message_is_a_duplicate() -> None:
+    message = json.loads(data(1, 2))
+    message["frames"].append(message["frames"][1])
+    proof = proof_of(head(2), json.dumps(message).encode())
+
+    assert (1, 2, 4) == (proof.report(0).duplicates, proof.report(0).frames, proof.report(0).readings)
 
 
 def test_a_message_proves_no_number_that_it_neither_holds_nor_withholds() -> None:
@@ -187,6 +208,12 @@ def test_an_older_epoch_is_owed_to_its_last_number() -> None:
     assert ([[6, 8]], [[1, 2]]) == (missing(proof), missing(proof, OLDER))
 
 
+def test_an_epoch_that_no_head_names_any_more_is_owed_from_what_came_first() -> None:
+    proof = proof_of(data(5, 9, epoch=OLDER), head(2), data(1, 2))
+
+    assert (True, 5) == (proof.report(LATER_S).complete, proof.report(0).epochs[0].since)
+
+
 def test_a_subscriber_may_begin_with_what_comes_from_now_on() -> None:
     proof = proof_of(head(50, older=((OLDER, 1, 9),)))
     proof.begin_now()
@@ -275,6 +302,15 @@ def test_the_delay_is_the_age_of_the_oldest_reading_of_the_newest_live_message()
     assert 1_000_000 == proof.report(0).delay_us
 
 
+def test_readings_taken_while_the_clock_was_wrong_say_nothing_about_delay() -> None:
+    message = json.loads(data(1, 1))
+    message["frames"][0] |= {"t": 5, "clk": "unset", "boot": 1, "mono": 5}
+    proof = Proof()
+    proof.take(message, 0.0, wall_us=T0_US)
+
+    assert proof.report(0).delay_us is None
+
+
 def test_a_seal_after_the_first_line_feed_is_cut_off() -> None:
     assert proof_of(head(4), data(1, 4) + b'\n{"sig":"x"}').report(LATER_S).complete
 
@@ -344,6 +380,21 @@ def test_a_state_that_is_none_is_refused(state: str) -> None:
 def test_the_proof_of_another_target_is_not_merged() -> None:
     with pytest.raises(ProofError, match="this is the proof of g1/cloud"):
         proof_of(data(1, 1)).merge(proof_of(data(1, 1, gw="g2")))
+
+
+def test_workers_who_have_a_part_each_have_the_frame_together() -> None:
+    one, other = proof_of(head(1), data(1, 1, part=(1, 2))), proof_of(data(1, 1, part=(2, 2)))
+    one.merge(other)
+
+    assert (True, 1, 4) == (one.report(0).complete, one.report(0).frames, one.report(0).readings)
+
+
+def test_what_one_worker_wants_the_merged_proof_wants() -> None:
+    one, other = proof_of(head(4)), proof_of(head(4))
+    one.begin_now()
+    one.merge(other)
+
+    assert [[1, 4]] == one.holes(EPOCH).pairs
 
 
 def test_memory_for_frames_in_parts_is_bounded() -> None:

@@ -26,6 +26,21 @@ def test_neighbours_become_one_range() -> None:
     assert Ranges([(1, 3), (7, 9), (4, 6)]).pairs == [[1, 9]]
 
 
+def test_removing_a_range_that_ends_before_it_begins_removes_nothing() -> None:
+    ranges = Ranges([(1, 10)])
+    ranges.remove(7, 3)
+
+    assert [[1, 10]] == ranges.pairs
+
+
+def test_the_head_of_a_set_is_bounded_in_numbers_and_in_ranges() -> None:
+    ranges = Ranges([(1, 3), (5, 9), (20, 29)])
+
+    assert [[[1, 3], [5, 6]], [[1, 3]], [], []] == [
+        ranges.head(numbers, most).pairs for numbers, most in ((5, 9), (5, 1), (0, 9), (-1, 9))
+    ]
+
+
 def test_a_range_that_ends_before_it_begins_is_refused() -> None:
     with pytest.raises(ValueError, match="must not end before it begins"):
         Ranges().add(5, 4)
