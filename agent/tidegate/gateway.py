@@ -15,7 +15,7 @@ from tidegate.acquire.poller import Poller
 from tidegate.buffer.buffer import Buffer
 from tidegate.clock import Clock
 from tidegate.config.load import Config
-from tidegate.errors import Shed, TidegateError
+from tidegate.errors import TidegateError
 from tidegate.health import Sources, plain
 from tidegate.local import answering
 from tidegate.model.frame import Frame
@@ -50,11 +50,11 @@ class ShapedSink:
             nothing: asyncio.Future[int] = asyncio.get_running_loop().create_future()
             nothing.set_result(0)
             return nothing
-        try:
-            return await self._buffer.put(shaped)
-        except Shed:
+        committed = await self._buffer.put(shaped)
+        if committed.done() and committed.exception() is not None:
+            # It was shed: nobody was told of these values, so that the next ones count as changed.
             self._shaper.forget(frame.device)
-            raise
+        return committed
 
     def tell(self, gap: Gap) -> None:
         """A gap goes to the ledger, and the next values after it are reported whatever they are."""
