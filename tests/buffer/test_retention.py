@@ -14,7 +14,7 @@ QUOTA = {"segment_bytes": 32 << 10, "quota_bytes": 1 << 20, "commit_readings": 5
 async def pour(buffer: Buffer, world: World, count: int, start: int = 0) -> None:
     for value in range(start, start + count):
         await buffer.put(world.frame(value))
-        if value % 25 == 24:
+        if value % 100 == 99:
             await buffer.flush()
     await buffer.flush()
 
@@ -68,8 +68,8 @@ def test_every_removal_is_announced_and_counts_exactly(world: World) -> None:
 def test_what_every_target_has_goes_without_a_row(world: World) -> None:
     async def run() -> tuple[int, int]:
         async with world.running("cloud", "plant", **QUOTA) as buffer:
-            for start in range(0, 6000, 250):
-                await pour(buffer, world, 250, start)
+            for start in range(0, 6000, 500):
+                await pour(buffer, world, 500, start)
                 for target in ("cloud", "plant"):
                     buffer.acknowledge(target, buffer.epoch, (1, buffer.last))
             return buffer.first, buffer.gaps
@@ -85,8 +85,8 @@ def test_a_row_names_the_targets_and_the_numbers_that_they_miss(world: World) ->
         told: list[Gap] = []
         async with world.running("cloud", "plant", **QUOTA) as buffer:
             buffer.listen(lambda committed: told.extend(gaps(list(enumerate(committed.frames)))))
-            for start in range(0, 4000, 250):
-                await pour(buffer, world, 250, start)
+            for start in range(0, 4000, 500):
+                await pour(buffer, world, 500, start)
                 buffer.acknowledge("plant", buffer.epoch, (1, buffer.last))
                 buffer.acknowledge("cloud", buffer.epoch, (11, 13))
         return told

@@ -1,5 +1,6 @@
 """A world for the buffer: a clock that is moved by hand, a table, frames that can be told apart, short opening."""
 
+import asyncio
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator
@@ -101,3 +102,34 @@ def damage(path: Path, block: int) -> None:
     while (at := content.find(start, at + 1)) >= 0:
         content[at + 32] ^= 0x40
     path.write_bytes(content)
+
+
+SMALL = {"segment_bytes": 16 << 10}
+
+
+def segments(world: World) -> list[Path]:
+    return sorted((world.folder / "segments").glob("*.db"), key=lambda p: int(p.stem.split("-")[1]))
+
+
+async def fill(world: World, count: int, start: int = 0, **changed: float) -> None:
+    """A clean run that commits `count` frames, one by one."""
+    async with world.running(**changed) as buffer:
+        for value in range(start, start + count):
+            await buffer.put(world.frame(value))
+            await buffer.flush()
+
+
+def restart(world: World) -> tuple[list[Gap], dict[int, object], str, list[int]]:
+    """Start once more: gaps announced, data by number, the epoch, and the numbers of a frame put now."""
+
+    async def run() -> tuple[list[Gap], dict[int, object], str, list[int]]:
+        async with world.running() as buffer:
+            await buffer.flush()
+            told = gaps(await everything(buffer))
+            kept: dict[int, object] = {}
+            for extent in buffer.extents():
+                kept.update(data(await everything(buffer, extent.epoch)))
+            number = await (await buffer.put(world.frame(999)))
+            return told, kept, buffer.epoch, [number]
+
+    return asyncio.run(run())

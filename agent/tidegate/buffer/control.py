@@ -19,7 +19,7 @@ SCHEMA = Path(__file__).with_name("control.sql").read_text()
 VERSION = 1
 FILE = "control.db"
 # It takes many small transactions: its journal counts towards the quota, and is folded in early.
-CHECKPOINT_PAGES = 128
+CHECKPOINT_PAGES = 64
 
 ENTRY = "epoch, first, last, bytes, frames, readings, t0, t1, hash, sealed"
 
