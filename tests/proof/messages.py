@@ -4,10 +4,19 @@ import json
 from typing import Any
 
 from tests.schemas import check
+from tidegate.proof import Proof
 
 EPOCH = "9f3a5c01d2e4b687"
 OLDER = "00c0ffee00c0ffee"
 T0_US = 1_800_000_000_000_000
+
+
+def proof_of(*messages: bytes) -> Proof:
+    """All of them taken at 0 s."""
+    proof = Proof()
+    for message in messages:
+        proof.take(message, 0.0)
+    return proof
 
 
 def data(

@@ -2,22 +2,12 @@
 
 import json
 
-import pytest
-
-from tests.proof.messages import EPOCH, OLDER, T0_US, answer, data, gap, head
-from tidegate.proof import Proof, ProofError, Ranges, UnknownVersion
-from tidegate.proof.stream import ASK_AGAIN_S_MIN, GRACE_S, MARK_INTERVAL_S
+from tests.proof.messages import EPOCH, OLDER, T0_US, answer, data, gap, head, proof_of
+from tidegate.proof import Proof
+from tidegate.proof.stream import GRACE_S, MARK_INTERVAL_S
 
 # Past the grace of everything that was learned at 0 s.
 LATER_S = GRACE_S + MARK_INTERVAL_S
-
-
-def proof_of(*messages: bytes) -> Proof:
-    """All of them taken at 0 s."""
-    proof = Proof()
-    for message in messages:
-        proof.take(message, 0.0)
-    return proof
 
 
 def missing(proof: Proof, epoch: str = EPOCH) -> list[list[int]]:
@@ -254,46 +244,6 @@ def test_an_answer_about_an_unknown_epoch_says_nothing() -> None:
     assert not proof_of(answer(gone=(("lost", 1, 2),))).report(0).epochs
 
 
-def test_holes_past_their_grace_are_wanted_and_once_asked_for_not_wanted_again_at_once() -> None:
-    proof = proof_of(head(9), data(4, 6))
-    first = proof.wants(LATER_S)
-    proof.asked(*first[0], LATER_S)
-
-    assert [(EPOCH, [[1, 3], [7, 9]])] == [(epoch, ranges.pairs) for epoch, ranges in first]
-    assert [] == proof.wants(LATER_S + ASK_AGAIN_S_MIN - 0.1)
-    assert first == proof.wants(LATER_S + ASK_AGAIN_S_MIN)
-    assert 6 == proof.report(LATER_S).asked
-
-
-def test_who_must_be_asked_again_is_asked_more_rarely() -> None:
-    proof, now_s, asked_at_s = proof_of(head(9)), 0.0, []
-    while now_s < 400:
-        for epoch, ranges in proof.wants(now_s):
-            proof.asked(epoch, ranges, now_s)
-            asked_at_s.append(now_s)
-        now_s += 0.5
-
-    assert [5.0, 10.0, 20.0, 40.0, 80.0, 140.0, 200.0, 260.0, 320.0, 380.0] == asked_at_s
-
-
-def test_what_comes_by_replay_gives_the_rest_of_it_time() -> None:
-    proof = proof_of(head(9))
-    proof.asked(EPOCH, Ranges([(1, 9)]), LATER_S)
-    proof.take(data(1, 3, lane="replay", last=9), LATER_S + 4)
-
-    assert [] == proof.wants(LATER_S + 6)
-    assert [(EPOCH, Ranges([(4, 9)]))] == proof.wants(LATER_S + 9)
-
-
-def test_no_more_is_wanted_at_a_time_than_the_bounds_allow() -> None:
-    proof = proof_of(head(9_000))
-    wanted = proof.wants(LATER_S)[0][1]
-    proof.asked(EPOCH, wanted, LATER_S)
-
-    assert [[1, 2000]] == wanted.pairs
-    assert [] == proof.wants(LATER_S)
-
-
 def test_the_delay_is_the_age_of_the_oldest_reading_of_the_newest_live_message() -> None:
     proof = proof_of(head(9))
     proof.take(data(5, 6), 0.0, wall_us=T0_US + 1_000_005)
@@ -319,67 +269,6 @@ def test_unknown_keys_are_ignored() -> None:
     message = json.loads(data(1, 4)) | {"new": [1, 2]}
 
     assert proof_of(head(4), json.dumps(message).encode()).report(LATER_S).complete
-
-
-@pytest.mark.parametrize("version", [0, 2, "1", None, True])
-def test_an_unknown_version_is_refused_aloud(version: object) -> None:
-    proof, message = Proof(), json.dumps(json.loads(data(1, 4)) | {"v": version}).encode()
-
-    with pytest.raises(UnknownVersion, match="this reader knows version 1"):
-        proof.take(message, 0.0)
-    assert (1, ()) == (proof.report(0).refused, proof.report(0).epochs)
-
-
-def test_a_message_of_another_gateway_is_refused() -> None:
-    with pytest.raises(ProofError, match="a message of g2/cloud; this is the proof of g1/cloud"):
-        proof_of(data(1, 1), data(1, 1, gw="g2"))
-
-
-WRONG = {
-    "no JSON": b"{",
-    "no object": b"[1]",
-    "nested too deep": b"[" * 100_000,
-    "no numbers": b'{"v":1,"gw":"g1","target":"cloud","epoch":"e","lane":"live","frames":[],"gaps":[]}',
-    "backwards": data(1, 4).replace(b'"from": 1', b'"from": 9'),
-    "a foreign number": data(1, 4).replace(b'"seq": 2', b'"seq": 7'),
-    "a number that is a text": data(1, 4).replace(b'"to": 4', b'"to": "4"'),
-    "a number that is true": data(1, 1).replace(b'"to": 1', b'"to": true'),
-    "a number too large": data(1, 4).replace(b'"last": 4', b'"last": 9007199254740992'),
-    "a part of none": data(1, 1, part=(1, 1)).replace(b'"part": [1, 1]', b'"part": [1, 0]'),
-    "part without end": data(1, 1, part=(1, 1)).replace(b'"part": [1, 1]', b'"part": [1, 99999999]'),
-    "a gap of nothing": data(1, 1, gaps=(gap(1),)).replace(b'"n": 40', b'"n": null'),
-    "a range of three": answer(gone=(("lost", 1, 2),)).replace(b"[1, 2]", b"[1, 2, 3]"),
-    "a value too few": data(1, 1).replace(b'"v": [1, 1]', b'"v": [1]'),
-    "a status too few": data(1, 1).replace(b'"v": [1, 1]', b'"v": [1, 1], "st": [0]'),
-    "frames that are a number": data(1, 1).replace(b'"frames": [{', b'"frames": 5, "x": [{', 1),
-}
-
-
-@pytest.mark.parametrize("message", WRONG.values(), ids=WRONG)
-def test_what_is_not_as_the_format_says_changes_nothing(message: bytes) -> None:
-    proof = proof_of(head(9), data(7, 9))
-    before = json.loads(proof.save())
-
-    with pytest.raises(ProofError):
-        proof.take(message, 0.0)
-    before["counts"]["refused"] += 1
-    assert before == json.loads(proof.save())
-
-
-@pytest.mark.parametrize("body", [b'{"v":1,"online":true}', b'{"id":1,"epoch":"e","want":[]}', b'{"v":1,"dev":"m"}'])
-def test_other_messages_of_a_target_prove_nothing_and_disturb_nothing(body: bytes) -> None:
-    assert not Proof().take(body, 0.0).new
-
-
-@pytest.mark.parametrize("state", ["", "{}", '{"v":2}', '{"v":1,"gw":"g","target":"t","counts":{}}', "[]"])
-def test_a_state_that_is_none_is_refused(state: str) -> None:
-    with pytest.raises(ProofError):
-        Proof.load(state)
-
-
-def test_the_proof_of_another_target_is_not_merged() -> None:
-    with pytest.raises(ProofError, match="this is the proof of g1/cloud"):
-        proof_of(data(1, 1)).merge(proof_of(data(1, 1, gw="g2")))
 
 
 def test_workers_who_have_a_part_each_have_the_frame_together() -> None:

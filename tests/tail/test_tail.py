@@ -20,14 +20,15 @@ from tidegate.tail.subscriber import Broker, Subscriber
 from tidegate.tail.tail import Tail, TailSettings
 
 QUICK = 20.0
+CERTIFICATE = Path(__file__).parent.parent / "fakes" / "loopback.pem"
 
 
 class Run:
     """A tail in a thread of its own, whose clock may run `faster` than time does."""
 
-    def __init__(self, broker: Mosquitto, settings: TailSettings, faster: float = 4.0, mqtt: str = "5") -> None:
+    def __init__(self, broker: Mosquitto, settings: TailSettings, faster: float = 4.0, **reached: Any) -> None:
         self.out, self.err = io.StringIO(), io.StringIO()
-        subscriber = Subscriber(Broker("127.0.0.1", broker.port, "tail-in-test", mqtt=mqtt))
+        subscriber = Subscriber(Broker("127.0.0.1", broker.port, "tail-in-test", **reached))
         self.tail = Tail(settings, subscriber, "tail-in-test", self.out, self.err, lambda: time.monotonic() * faster)
         self.complete: bool | None = None
         self.error: TidegateError | None = None
@@ -297,3 +298,16 @@ def test_a_broker_that_refuses_the_password_is_not_asked_for_ever(tmp_path: Path
     broker.kill()
 
     assert "the broker refused us: Not authorized" in str(run.error)
+
+
+def test_a_broker_behind_tls_is_trusted_by_its_authority_only(tmp_path: Path) -> None:
+    broker = Mosquitto(tmp_path / "b", extra=f"certfile {CERTIFICATE}\nkeyfile {CERTIFICATE}")
+    broker.start()
+    stranger = Run(broker, settings(), tls=True)
+    wait_until(lambda: "CERTIFICATE_VERIFY_FAILED" in stranger.err.getvalue(), "refused")
+    friend = Run(broker, settings(), tls=True, ca=CERTIFICATE).connected()
+    proven = (stranger.end(), friend.end())
+    broker.kill()
+
+    assert (False, False) == proven
+    assert "connected" not in stranger.err.getvalue()
