@@ -43,7 +43,7 @@ def reading_lines(body: Mapping[str, Any], new: Ranges, tables: Mapping[str, Tag
                     "epoch": body["epoch"], "seq": frame["seq"],
                 })  # fmt: skip
             else:
-                shown = dumps(value) if isinstance(value, str) else "-" if value is None else str(value)
+                shown = "-" if value is None else dumps(value)
                 words = (time_text(t), frame["dev"], name, shown, unit, quality(status))
                 yield "  ".join(word for word in words if word)
 
