@@ -117,11 +117,11 @@ class Demo:
 
 
 class Interruption:
-    """Ctrl-C and SIGTERM: remembered once, then as usual."""
+    """Ctrl-C, SIGTERM and a closed terminal: remembered once; the second time it ends at once."""
 
     def __init__(self) -> None:
         self.came = False
-        for name in (signal.SIGINT, signal.SIGTERM):
+        for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(name, self._take)
 
     def _take(self, number: int, _frame: object) -> None:
