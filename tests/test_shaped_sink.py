@@ -4,10 +4,12 @@ import asyncio
 from struct import Struct
 from typing import cast
 
-from tidegate.buffer.buffer import Buffer
+import pytest
+
+from tidegate.buffer.buffer import Buffer, Committed
 from tidegate.errors import Shed
 from tidegate.gateway import ShapedSink
-from tidegate.model.frame import I64, U32, Frame
+from tidegate.model.frame import I64, U32, Frame, Kind
 from tidegate.model.gap import Gap, Why
 from tidegate.model.tag import Tag, TagTable, Type
 from tidegate.shape.shaper import Shaper
@@ -20,7 +22,6 @@ class Narrow:
 
     def __init__(self) -> None:
         self.put_frames: list[Frame] = []
-        self.told: list[Gap] = []
 
     async def put(self, frame: Frame) -> "asyncio.Future[int]":
         self.put_frames.append(frame)
@@ -30,9 +31,6 @@ class Narrow:
         else:
             future.set_result(len(self.put_frames))
         return future
-
-    def tell(self, gap: Gap) -> None:
-        self.told.append(gap)
 
 
 def frame(value: int) -> Frame:
@@ -51,18 +49,21 @@ def test_a_value_that_was_shed_is_reported_again() -> None:
     assert len(buffer.put_frames) == 2
 
 
-def test_after_a_gap_the_value_is_reported_again_and_the_gap_is_told() -> None:
-    buffer, gap = Narrow(), Gap(Why.DEVICE_DOWN, 0, 1, device="m")
+@pytest.mark.parametrize("device", ["m", None], ids=["its own", "of all devices"])
+def test_after_a_gap_the_value_is_reported_again(device: str | None) -> None:
+    buffer, gap = Narrow(), Gap(Why.EVICTED, 0, 1, device=device)
     buffer.put_frames.append(frame(0))
+    told = Frame(
+        gap.device or "", bytes(8), 0, 1, 1, 1, b"", b"", b"", b"", gap.encode(), kind=Kind.GAP
+    )  # fmt: skip
 
     async def main() -> None:
         sink = ShapedSink(Shaper([TABLE]), cast("Buffer", buffer))
         await sink.put(frame(5))
         await sink.put(frame(5))
-        sink.tell(gap)
+        sink.follow(Committed("e" * 16, 1, 2, (told, frame(5))))
         await sink.put(frame(5))
 
     asyncio.run(main())
 
     assert len(buffer.put_frames) == 3
-    assert buffer.told == [gap]

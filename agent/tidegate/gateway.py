@@ -12,14 +12,13 @@ from random import Random
 
 from tidegate.acquire.driver import Driver
 from tidegate.acquire.poller import Poller
-from tidegate.buffer.buffer import Buffer
+from tidegate.buffer.buffer import Buffer, Committed
 from tidegate.clock import Clock
 from tidegate.config.load import Config
 from tidegate.errors import TidegateError
 from tidegate.health import Sources, plain
 from tidegate.local import answering
-from tidegate.model.frame import Frame
-from tidegate.model.gap import Gap
+from tidegate.model.frame import Frame, Kind
 from tidegate.publish.target import Target
 from tidegate.shape.shaper import Shaper
 
@@ -56,10 +55,12 @@ class ShapedSink:
             self._shaper.forget(frame.device)
         return committed
 
-    def tell(self, gap: Gap) -> None:
-        """A gap goes to the ledger, and the next values after it are reported whatever they are."""
-        self._shaper.forget(gap.device)
-        self._buffer.tell(gap)
+    def follow(self, committed: Committed) -> None:
+        """After a gap, whoever told it, the next values are reported whatever they are. Gap frames lead a commit."""
+        for frame in committed.frames:
+            if frame.kind != Kind.GAP:
+                return
+            self._shaper.forget(frame.device or None)
 
 
 class Gateway:
@@ -82,7 +83,8 @@ class Gateway:
         await buffer.start()
         try:
             sink = ShapedSink(Shaper(tables), buffer)
-            poller = Poller(config.devices, self._drivers, sink, sink.tell, clock, Random())
+            buffer.listen(sink.follow)
+            poller = Poller(config.devices, self._drivers, sink, buffer.tell, clock, Random())
             targets = [
                 Target(settings, config.gateway, buffer, clock, poller.count, self._version, config.fingerprint)
                 for settings in config.targets

@@ -75,6 +75,24 @@ def test_a_kill_loses_nothing_committed_and_tells_its_window(world: World) -> No
     assert ([1, 2, 3, 4, 5], [7]) == (list(kept), numbers)
 
 
+@pytest.mark.parametrize(("ago_s", "reaches"), [(50, True), (70, False)], ids=["lasting", "long over"])
+def test_a_crash_window_goes_on_from_a_loss_that_was_being_told(world: World, ago_s: int, reaches: bool) -> None:
+    async def run() -> World:
+        async with world.running() as buffer:
+            told_us = world.now_us - ago_s * 1_000_000
+            buffer.tell(Gap(Why.DEVICE_DOWN, told_us - 9, told_us - 7, device="meter"))
+            buffer.tell(Gap(Why.DEVICE_DOWN, told_us - 7, told_us, device="meter"))
+            await (await buffer.put(world.frame(1)))
+            return world.killed()
+
+    killed = asyncio.run(run())
+    last_us = killed.now_us
+    window = restart(killed)[0][-1]
+
+    assert Why.CRASH_WINDOW == window.why
+    assert window.t0 == pytest.approx(last_us - (ago_s if reaches else 5) * 1_000_000, abs=1000)
+
+
 def test_kills_before_the_first_commit_tell_one_window(world: World) -> None:
     async def run() -> World:
         async with world.running():

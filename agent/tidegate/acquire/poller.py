@@ -1,8 +1,8 @@
 """Poller: turns the wheel over all buses, and knows when which group is due. It does not know how a machine is read.
 
-    wheel ──▶ bus (one a TCP address, serial line, server) ──▶ driver ──▶ sink
-      ▲         └─ what could not be read ──▶ losses ──▶ tell
-      └── next cycle ──┘
+wheel ──▶ bus (one a TCP address, serial line, server) ──▶ driver ──▶ sink
+  ▲         └─ what could not be read ──▶ losses ──▶ tell
+  └── next cycle ──┘
 """
 
 import asyncio

@@ -131,6 +131,20 @@ class Ledger:
         """The numbers of an epoch that some row closes."""
         return Ranges(pair for gap in self.closing(epoch) for pair in gap.frames)
 
+    def lasting_until(self, since_us: int) -> int | None:
+        """Up to when losses were told that may have gone on: the earliest last row of a device; None for none.
+
+        Only rows that end after `since_us` count: what was told before that had ended.
+        """
+        marks = ",".join("?" * len(CLOSES_NUMBERS))
+        whys = sorted(why.value for why in CLOSES_NUMBERS)
+        row = self._db.execute(
+            "SELECT min(until) FROM (SELECT max(t1) AS until FROM ledger "
+            f"WHERE t1 >= ? AND device IS NOT NULL AND why NOT IN ({marks}) GROUP BY device, why)",
+            (since_us, *whys),
+        ).fetchone()
+        return None if row[0] is None else int(row[0])
+
     def prune(self, acknowledged: Iterable[tuple[str, int]]) -> None:
         """Past ROWS_KEPT_MAX rows, drop the oldest whose carriers every target has: (epoch, up to which number).
 

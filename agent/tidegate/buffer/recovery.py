@@ -203,7 +203,7 @@ def _settle(found: Findings, settings: BufferSettings, clock: Clock, targets: Se
             _begin(found, control, catalog, cursors)
         _owe(catalog, cursors, lost=found.reason != FIRST_START and not known_box)
         if not clean or (found.boot and not last_boot):
-            ledger.write([_crash_window(found, catalog, settings, clock, last_start_us)])
+            ledger.write([_crash_window(found, catalog, ledger, settings, clock, last_start_us)])
         ledger.write(found.gaps)
         control.add_boot(clock.boot, kernel_boot(), clock.now_us(), clock.mono_us(), clock.state)
         control.set_box(identity, False, wall_us)
@@ -324,11 +324,17 @@ def _owe(catalog: Catalog, cursors: Cursors, lost: bool) -> None:
             cursors.begin(target, current.epoch, current.last + 1)
 
 
-def _crash_window(found: Findings, catalog: Catalog, settings: BufferSettings, clock: Clock, last_start_us: int) -> Gap:
-    """What was read and not committed when the last run died: from the earliest reading of its last block on."""
+def _crash_window(
+    found: Findings, catalog: Catalog, ledger: Ledger, settings: BufferSettings, clock: Clock, last_start_us: int
+) -> Gap:
+    """What was read and not committed when the last run died: from the earliest reading of its last block on.
+
+    A loss that was being told then, now and again, is told no more: the window reaches back to where it was.
+    """
     begun_us = found.t0 or _last_block_us(catalog, look) or last_start_us
     t0 = begun_us - round(settings.reading_delay_s_max * 1e6)
-    return Gap(Why.CRASH_WINDOW, t0, max(t0, clock.now_us()))
+    told_us = ledger.lasting_until(begun_us - round(settings.telling_delay_s_max * 1e6))
+    return Gap(Why.CRASH_WINDOW, t0 if told_us is None else min(t0, told_us), max(t0, clock.now_us()))
 
 
 def _last_block_us(catalog: Catalog, connect: Callable[[Path], sqlite3.Connection]) -> int:

@@ -16,6 +16,7 @@ class BufferSettings:
     `segment_age_s`; past `quota_bytes` the oldest segment goes. At most `queue_readings_max` readings and
     `queue_bytes_max` bytes wait in memory; a frame that finds no room within `put_deadline_s` is shed.
     A reading reaches the buffer at most `reading_delay_s_max` after it was taken: a crash window begins so much early.
+    A loss that lasts is told again at most `telling_delay_s_max` later: a crash window begins where it was last told.
     Cursors are stored at the latest `cursor_interval_s` after an acknowledgement.
 
     Raises ValueError when a limit is not positive, `commit_bytes` passes COMMIT_BYTES_MAX, or the quota holds fewer
@@ -32,6 +33,7 @@ class BufferSettings:
     queue_readings_max: int = 200_000
     put_deadline_s: float = 5.0
     reading_delay_s_max: float = 5.0
+    telling_delay_s_max: float = 60.0
     queue_bytes_max: int = 64 << 20
     cursor_interval_s: float = 1.0
 

@@ -54,7 +54,9 @@ def status(place: Path, as_json: bool) -> None:
     with _held(folder) as held:
         if held:
             stored = look_into(folder)
-            click.echo(_json({"running": False, **dataclasses.asdict(stored)}) if as_json else "\n".join(_stored_lines(stored)))
+            click.echo(
+                _json({"running": False, **dataclasses.asdict(stored)}) if as_json else "\n".join(_stored_lines(stored))
+            )
             return
     found = ask(folder, "status")["buffer"]
     click.echo(_json({"running": True, **found}) if as_json else "\n".join(_running_lines(found)))

@@ -97,9 +97,7 @@ class GatewaySection(Section):
     """[gateway]: who this gateway is, and where it keeps its state."""
 
     name: Name = Field(description='Give the gateway a name: name = "plant-7"')
-    state: Text = Field(
-        min_length=1, description='Say where the buffer lies: state = "/var/lib/tidegate"'
-    )
+    state: Text = Field(min_length=1, description='Say where the buffer lies: state = "/var/lib/tidegate"')
     label: Label = "internal"
 
 

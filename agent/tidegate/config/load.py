@@ -4,11 +4,12 @@ All problems of all files are found before any is told. It opens no device and n
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tidegate.acquire import registry
 from tidegate.acquire.driver import Driver
+from tidegate.acquire.losses import TELL_S_MAX
 from tidegate.buffer.settings import SEGMENTS_IN_QUOTA_MIN, BufferSettings
 from tidegate.config import toml
 from tidegate.config.ask import ask_drivers
@@ -66,12 +67,19 @@ def load(
     return Config(
         gateway=source.document.gateway.name,
         state=buffer.folder,
-        buffer=buffer,
+        buffer=_delayed(buffer, placed),
         targets=targets,
         devices=tuple(one.device for one in placed),
         warnings=problems.warnings,
         fingerprint=files.fingerprint(),
     )
+
+
+def _delayed(buffer: BufferSettings, placed: Collection[Placed]) -> BufferSettings:
+    """A reading is as late as its group's deadline allows, and a loss that lasts is told so late."""
+    deadlines_s = [group.deadline_s for one in placed for group in one.device.groups]
+    longest_s = max([buffer.reading_delay_s_max, *deadlines_s])
+    return replace(buffer, reading_delay_s_max=longest_s, telling_delay_s_max=TELL_S_MAX)
 
 
 def _refused(problems: Problems) -> ConfigError:

@@ -46,9 +46,7 @@ class Type(IntEnum):
             raise ValueError(f"unknown type {word!r}; one of {', '.join(t.word for t in cls)}") from None
 
 
-INTEGERS = frozenset(
-    {Type.INT8, Type.UINT8, Type.INT16, Type.UINT16, Type.INT32, Type.UINT32, Type.INT64, Type.UINT64}
-)
+INTEGERS = frozenset({Type.INT8, Type.UINT8, Type.INT16, Type.UINT16, Type.INT32, Type.UINT32, Type.INT64, Type.UINT64})
 LABELS = ("public", "internal", "important", "core")
 ACCESS = ("read", "write")
 
@@ -180,5 +178,3 @@ def _tag(entry: dict[str, Any]) -> Tag:
         identifier=entry["identifier"],
         access=entry["access"],
     )
-
-
