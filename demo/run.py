@@ -97,7 +97,7 @@ class Demo:
              f"{report.asked} asked for again, {report.duplicates} duplicates, {report.gaps} gaps told"),
             (delivered > 0 and not lost - late,
              f"the plant's own log agrees: of {len(answered)} replies of the press {delivered} arrived, "
-             f"{len(late)} fell into the moment of stopping, {len(lost - late)} are lost"),
+             f"{f'{len(late)} fell into the moment of stopping, ' if late else ''}{len(lost - late)} are lost"),
             (code == 0, f"the gateway stopped cleanly (exit {code})"),
         ]  # fmt: skip
 
@@ -196,7 +196,7 @@ def main() -> None:
         demo = Demo(folder, broker)
         demo.start()
         console.print(f"Simulated plant (Modbus TCP), {broker.name} (MQTT {broker.mqtt}), gateway, and a subscriber of "
-                      f"its own: four processes, in {folder}", highlight=False, soft_wrap=True)  # fmt: skip
+                      "its own: four processes", highlight=False, soft_wrap=True)  # fmt: skip
         if show(demo, console, interruption, given.seconds, given.outage):
             console.print("The subscriber checks the last numbers, and the gateway stops.", highlight=False)
             verdict = demo.end()
@@ -211,7 +211,10 @@ def main() -> None:
     finally:
         if demo is not None:
             demo.close()
-        shutil.rmtree(folder, ignore_errors=True)
+        if code == 0:
+            shutil.rmtree(folder, ignore_errors=True)
+    if code != 0:
+        console.print(f"What the processes wrote is in {folder}", highlight=False, soft_wrap=True)
     sys.exit(code)
 
 

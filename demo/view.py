@@ -68,7 +68,7 @@ def plain(scene: Scene, watch: Watch) -> str:
     return (
         f"{scene.at_s:5.0f} s  broker {'up  ' if scene.broker_up else 'DOWN'}  received {report.readings:7,}  "
         f"missing {report.missing}  asked again {report.asked}  duplicates {report.duplicates}  "
-        f"delay {delay(report.delay_ms)}  backlog {watch.backlog} frames"
+        f"delay {delay(report.delay_ms)}  waiting in the buffer {watch.backlog}"
     )
 
 

@@ -35,9 +35,14 @@ def kind_of(topic: str) -> str:
 def check(topic: str, payload: bytes) -> Any:
     """The message, parsed; raises AssertionError that names everything in it that is not as its schema says."""
     body = json.loads(payload.split(b"\n", 1)[0], parse_constant=_no_constant)
-    faults = [f"{error.json_path}: {error.message}" for error in schema(kind_of(topic)).iter_errors(body)]
+    faults = problems(topic, body)
     assert not faults, f"{topic}: " + "; ".join(faults[:10])
     return body
+
+
+def problems(topic: str, body: Any) -> list[str]:
+    """Everything in a parsed message that is not as its schema says."""
+    return [f"{topic} {error.json_path}: {error.message[:200]}" for error in schema(kind_of(topic)).iter_errors(body)]
 
 
 def _no_constant(name: str) -> None:

@@ -5,6 +5,7 @@ Everything is checked as it is read: content of duplicates, hashes of tag tables
 
 import hashlib
 import json
+import re
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -16,16 +17,23 @@ from tests.campaigns.recorder import CLOSES_NUMBERS, merged
 VERSION = 1
 WRONG_KEPT_MAX = 20
 LANES = ("live", "backlog", "replay")
+COLUMNS = ("gateway", "epoch", "seq", "tag", "part", "parts", "position", "device", "t_us", "value", "status")
 
-# The upsert that the documentation gives subscribers: the key makes duplicates harmless.
-TABLE = """
-create table reading (gateway text, epoch text, seq integer, tag text, part integer, device text, t integer,
-    value, status integer, primary key (gateway, epoch, seq, tag, part)) without rowid
-"""
-UPSERT = """
-insert into reading values (?, ?, ?, ?, ?, ?, ?, ?, ?)
-on conflict do update set t = excluded.t, value = excluded.value, status = excluded.status
-"""
+# Where a subscriber is told how to write each reading once: the consumer of the campaigns does exactly that.
+DOCUMENT = Path(__file__).parent.parent.parent / "docs" / "subscriber.md"
+
+
+def documented() -> tuple[str, str]:
+    """The table of readings and the upsert that docs/subscriber.md gives, the latter with its parameters by position.
+
+    Raises ValueError when the document has no such statements any more.
+    """
+    statements = DOCUMENT.read_text().partition("```sql\n")[2].partition("```")[0].split(";")
+    tables = [s for s in statements if "CREATE TABLE IF NOT EXISTS reading" in s]
+    upserts = [s for s in statements if "INSERT INTO reading" in s]
+    if len(tables) != 1 or len(upserts) != 1 or re.findall(r":(\w+)", upserts[0]) != list(COLUMNS):
+        raise ValueError(f"{DOCUMENT} does not give the table and the upsert of readings")
+    return tables[0], re.sub(r":\w+", "?", upserts[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +77,7 @@ class Arrival:
 class Transcript:
     """All of a log. `wrong` holds the first sentences on what must not be."""
 
+    upsert: str
     messages: int = 0
     frames: int = 0
     readings: int = 0
@@ -112,8 +121,9 @@ def entries(log: Path) -> Iterator[tuple[int, str, bool, Any]]:
 
 def read(log: Path, database: sqlite3.Connection) -> Transcript:
     """Read a recorder's log to its end, check what can be checked, and upsert every reading into `database`."""
-    database.execute(TABLE)
-    seen = Transcript()
+    table, upsert = documented()
+    database.execute(table)
+    seen = Transcript(upsert=upsert)
     for at_us, topic, _, payload in entries(log):
         kind = topic.split("/")[3]
         if kind in LANES:
@@ -195,7 +205,7 @@ def _frames(seen: Transcript, index: int, message: Message, database: sqlite3.Co
         if names is None:
             seen.fault(f"frame {frame['seq']} came before its table {frame['table']}")
             continue
-        part, size = frame.get("part", [1, 1])[0], len(frame["tags"])
+        (part, parts), size = frame.get("part", [1, 1]), len(frame["tags"])
         content = hashlib.blake2b(
             json.dumps([frame["dev"], frame["table"], frame["tags"], frame["v"], frame.get("st", 0)]).encode(),
             digest_size=8,
@@ -216,11 +226,13 @@ def _frames(seen: Transcript, index: int, message: Message, database: sqlite3.Co
         statuses = status if isinstance(status, list) else [status] * size
         times.append(min(stamps))
         count += size
+        place = (message.body["gw"], message.epoch, frame["seq"])
+        lists = zip(frame["tags"], stamps, frame["v"], statuses, strict=True)
         database.executemany(
-            UPSERT,
+            seen.upsert,
             [
-                (message.body["gw"], message.epoch, frame["seq"], names[tag], part, frame["dev"], at, value, st)
-                for tag, at, value, st in zip(frame["tags"], stamps, frame["v"], statuses, strict=True)
+                (*place, names[tag], part, parts, position, frame["dev"], at, value, st)
+                for position, (tag, at, value, st) in enumerate(lists)
             ],
         )
     seen.repeated += [(message.at_us, earlier) for earlier in sorted(repeated)]

@@ -13,11 +13,11 @@ ROOT = Path(__file__).parent.parent.parent
 DEADLINE_S = 60.0
 
 
-def demo(*arguments: str) -> "subprocess.Popen[str]":
+def demo(*arguments: str, folder: Path | None = None) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "demo.run", *arguments]
     return subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, "PYTHONUNBUFFERED": "1", **({"TMPDIR": str(folder)} if folder else {})},
     )  # fmt: skip
 
 
@@ -55,19 +55,14 @@ def test_a_broker_that_is_none_is_refused_in_one_sentence() -> None:
     assert "Traceback" not in said
 
 
-def test_the_demo_leaves_nothing_running() -> None:
-    running = demo("--seconds", "2", "--broker", "mosquitto")
-    said, _ = running.communicate(timeout=DEADLINE_S)
-    folder = said.split(", in ")[1].split()[0]
+def test_the_demo_leaves_nothing_behind(tmp_path: Path) -> None:
+    running = demo("--seconds", "2", "--broker", "mosquitto", folder=tmp_path)
+    running.communicate(timeout=DEADLINE_S)
     time.sleep(0.2)
-    left = [
-        path.parent.name
-        for path in Path("/proc").glob("[0-9]*/cmdline")
-        if folder.encode() in read_or_nothing(path)
-    ]
+    commands = [read_or_nothing(path) for path in Path("/proc").glob("[0-9]*/cmdline")]
 
-    assert left == []
-    assert not Path(folder).exists()
+    assert list(tmp_path.iterdir()) == []
+    assert [command for command in commands if str(tmp_path).encode() in command] == []
 
 
 def read_or_nothing(path: Path) -> bytes:

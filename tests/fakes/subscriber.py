@@ -10,7 +10,7 @@ from typing import Any, Self
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from tests.fakes.schemas import problems
+from tests.schemas import problems
 
 DEADLINE_S = 10.0
 

@@ -54,7 +54,7 @@ def main() -> None:
         group()
     except ConfigError as error:
         for problem in error.problems:
-            click.echo(str(problem), err=True)
+            click.echo(str(problem) if problem.fatal else f"warning: {problem}", err=True)
         sys.exit(EXIT_CONFIG)
     except TidegateError as error:
         click.echo(f"tidegate: {error}", err=True)

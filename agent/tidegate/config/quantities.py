@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from decimal import Decimal
 from fractions import Fraction
 
+from tidegate.model.option import DURATION_UNITS_S, duration_s
 from tidegate.model.tag import LABELS, Scale
 
-SECONDS = {"ms": Decimal("0.001"), "s": Decimal(1), "min": Decimal(60), "h": Decimal(3600), "d": Decimal(86400)}
 BYTES = {
     "b": 1,
     "kb": 10**3,
@@ -48,10 +48,12 @@ class Unfit(ValueError):
 def seconds(text: object, low_s: float, high_s: float) -> float:
     """A duration such as "100ms", "1.5s", "10min", "1h" or "1d", in seconds within low_s..high_s. Raises Unfit."""
     remedy = 'Write a number with its unit (ms, s, min, h, d) in quotes, such as "100ms" or "10min"'
-    found = _QUANTITY.fullmatch(text.strip()) if isinstance(text, str) else None
-    if found is None or found[2].lower() not in SECONDS:
+    try:
+        value = duration_s(text) if isinstance(text, str) else None
+    except ValueError:
+        value = None
+    if value is None:
         raise Unfit(f"{text!r} is not a duration", remedy)
-    value = float(Decimal(found[1]) * SECONDS[found[2].lower()])
     if not low_s <= value <= high_s:
         raise Unfit(f"{text!r} is out of range", f"Use {in_words(low_s)} to {in_words(high_s)}")
     return value
@@ -60,8 +62,9 @@ def seconds(text: object, low_s: float, high_s: float) -> float:
 def in_words(value_s: float) -> str:
     """A duration as it is written in a configuration: 0.01 is `10ms`, 3600 is `1h`."""
     value = Decimal(repr(value_s))
-    unit = max((u for u, s in SECONDS.items() if value >= s and value % s == 0), key=SECONDS.__getitem__, default="ms")
-    return f"{float(value / SECONDS[unit]):g}{unit}"
+    fitting = [(size, unit) for unit, size in DURATION_UNITS_S.items() if value >= size and value % size == 0]
+    size, unit = max(fitting, default=(DURATION_UNITS_S["ms"], "ms"))
+    return f"{float(value / size):g}{unit}"
 
 
 def size_bytes(text: object, low: int, high: int) -> int:

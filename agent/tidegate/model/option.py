@@ -5,11 +5,18 @@ It knows no option by name: a driver asks for those that it has, and what nobody
 
 import re
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 
 from tidegate.errors import Problem
 
 DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|h|d)", re.ASCII | re.IGNORECASE)
-DURATION_UNITS_S = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+DURATION_UNITS_S = {
+    "ms": Decimal("0.001"),
+    "s": Decimal(1),
+    "min": Decimal(60),
+    "h": Decimal(3600),
+    "d": Decimal(86400),
+}
 WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 
 
@@ -18,7 +25,7 @@ def duration_s(text: str) -> float:
     matched = DURATION.fullmatch(text.strip())
     if matched is None:
         raise ValueError(f"{text!r} is no duration, write 100ms, 1s, 10min or 1h")
-    return float(matched[1]) * DURATION_UNITS_S[matched[2].lower()]
+    return float(Decimal(matched[1]) * DURATION_UNITS_S[matched[2].lower()])
 
 
 class Options:
