@@ -211,9 +211,10 @@ def main() -> None:
     finally:
         if demo is not None:
             demo.close()
-        if code == 0:
+        failed = code not in (0, INTERRUPTED) and demo is not None
+        if not failed:
             shutil.rmtree(folder, ignore_errors=True)
-    if code != 0:
+    if failed:
         console.print(f"What the processes wrote is in {folder}", highlight=False, soft_wrap=True)
     sys.exit(code)
 
