@@ -25,6 +25,7 @@ test: $(VENV)/tested ## install what the tests need, then run all tests
 
 check: $(VENV)/tested ## ruff, mypy and the rules of the house
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_house.py
 

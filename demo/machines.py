@@ -172,10 +172,10 @@ class Pac3200:
 class Press:
     """A stamping press with counters. Holding registers, and two coils.
 
-        0  u32  replies in which this counter was read: the truth a checker counts against
-        2  u32  parts made          4  u32  parts rejected      6  u16  state (0 stopped, 1 running, 2 tool change)
-        7  u16  strokes/min x10     8  i16  oil temperature x10, °C
-        10 u64  strokes since built             14  string of 16 characters: the tool in use
+    0  u32  replies in which this counter was read: the truth a checker counts against
+    2  u32  parts made          4  u32  parts rejected      6  u16  state (0 stopped, 1 running, 2 tool change)
+    7  u16  strokes/min x10     8  i16  oil temperature x10, °C
+    10 u64  strokes since built             14  string of 16 characters: the tool in use
     """
 
     stroke_s = 0.75

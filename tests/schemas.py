@@ -1,8 +1,8 @@
 """Checks messages against the shipped JSON Schemas. `check(topic, payload)` finds the schema by the topic.
 
-    from tests.schemas import check
+from tests.schemas import check
 
-    check("tidegate/g1/cloud/live", payload)
+check("tidegate/g1/cloud/live", payload)
 """
 
 import json

@@ -28,8 +28,8 @@ def clean_copy(folder: Path) -> Path:
 def build(kind: str, source: Path, *, pure: bool) -> Path:
     """One archive of `kind` (wheel or sdist), by the front end that everybody uses."""
     environment = {**os.environ, "TIDEGATE_PURE": "1" if pure else "0"}
-    asked = [sys.executable, "-m", "build", f"--{kind}", "--no-isolation", "--outdir", str(source / "dist"), str(source)]
-    ran = subprocess.run(asked, env=environment, capture_output=True, text=True)
+    asked = [sys.executable, "-m", "build", f"--{kind}", "--no-isolation", "--outdir", str(source / "dist")]
+    ran = subprocess.run([*asked, str(source)], env=environment, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr[-3000:] + ran.stdout[-3000:]
     (made,) = (source / "dist").iterdir()
     return made

@@ -139,9 +139,7 @@ def encode() -> Stage:
 
 def commits(folder: Path) -> tuple[float, float]:
     """Nanoseconds of CPU a reading, put and committed with FULL: ours and a row a reading, a transaction a poll."""
-    frames = [
-        frame(TABLE, [(word + 31 * turn) % 65536 for word in WORDS]) for turn in range(COMMITS * FRAMES_A_COMMIT)
-    ]
+    frames = [frame(TABLE, [(word + 31 * turn) % 65536 for word in WORDS]) for turn in range(COMMITS * FRAMES_A_COMMIT)]
     ours_ns = asyncio.run(_put_all(folder / "ours", frames))
     begin = time.process_time_ns()
     _rows(folder / "usual.db")

@@ -133,9 +133,7 @@ def polls_are_accounted_for(truth: dict[Poll, int], arrived: set[Poll], seen: Tr
     return Finding(silent == 0 and len(arrived) > 0, words)
 
 
-def values_are_true(
-    database: sqlite3.Connection, truth: dict[Poll, int], load: Load
-) -> Finding:
+def values_are_true(database: sqlite3.Connection, truth: dict[Poll, int], load: Load) -> Finding:
     """A consumer that upserts by the documented key holds, of each poll, each register's value exactly once."""
     unit_of = {device(unit): unit for unit in range(1, load.units + 1)}
     wrong, twice, rows_total = 0, 0, 0

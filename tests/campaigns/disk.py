@@ -1,8 +1,8 @@
 """Which frames lie in a buffer, read straight from its segments. Imports nothing of Tidegate, and trusts no index.
 
-    segment   SQLite: meta (epoch), blocks (first, last, codec, crc32, data)
-    data      codec 0 raw, 1 zlib, 2 zstd of: u32 length, frame, u32 length, frame, ...
-    frame     byte 0 version, byte 1 kind (1 data, 2 gap), ..., CRC-32 of all before it in the last 4 bytes
+segment   SQLite: meta (epoch), blocks (first, last, codec, crc32, data)
+data      codec 0 raw, 1 zlib, 2 zstd of: u32 length, frame, u32 length, frame, ...
+frame     byte 0 version, byte 1 kind (1 data, 2 gap), ..., CRC-32 of all before it in the last 4 bytes
 """
 
 import sqlite3

@@ -101,9 +101,7 @@ def _take_away(scene: Scene, recorder: Child, forget: bool, outage_s: float) -> 
     end_us = stamp_us()
     # What a broker kept for us comes at once; only the gateway can tell of numbers that it gave in the meantime.
     given = int(0.8 * outage_s * LOAD.units * 1000 / LOAD.interval_ms)
-    wait_for(
-        "the gateway connects again", lambda: _last(scene) > last + given, RECONNECT_DEADLINE_S, scene.gateway
-    )
+    wait_for("the gateway connects again", lambda: _last(scene) > last + given, RECONNECT_DEADLINE_S, scene.gateway)
     return Outage(begin_us, end_us, stamp_us(), 0)
 
 

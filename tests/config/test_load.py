@@ -29,7 +29,7 @@ def test_every_column_of_a_tag_table_arrives(place: Any) -> None:
     place.write(
         "press.csv",
         "Name,ADDRESS,type,scale,offset,unit,group,deadband,heartbeat,low,high,label,identifier,access,description,order\n"
-        "油压 1,40001,int32,0.1,-5,bar,fast,1%,60s,0,400,重要,88.100.1/p,write,\"A, B\",CDAB\n",
+        '油压 1,40001,int32,0.1,-5,bar,fast,1%,60s,0,400,重要,88.100.1/p,write,"A, B",CDAB\n',
     )
     config = place.load()
     tag = config.devices[0].table.tags[0]
@@ -218,12 +218,10 @@ class Grumbler:
 
 
 def test_what_a_driver_finds_is_put_where_the_text_stands(place: Any) -> None:
-    place.change("[devices]", "[tables.two]\nfile = \"two.csv\"\norder = 9\n[drivers.modbus]\nspeed = 3\n[devices]")
+    place.change("[devices]", '[tables.two]\nfile = "two.csv"\norder = 9\n[drivers.modbus]\nspeed = 3\n[devices]')
     place.write("two.csv", "name,address,type,order\na,1,int16,\nb,2,int16,1\n")
     place.write("devices.csv", "name,table,address,speed\nx,press,1,\ny,two,2,4\n")
-    found = {
-        (Path(p.file).name, p.row, p.column, p.key, p.what) for p in place.found({"modbus": Grumbler}) if p.fatal
-    }
+    found = {(Path(p.file).name, p.row, p.column, p.key, p.what) for p in place.found({"modbus": Grumbler}) if p.fatal}
 
     assert found == {
         ("devices.csv", 2, "address", "x", "bad host"),

@@ -110,9 +110,7 @@ def test_opening_the_bus_again_forgets_what_was_refused(rig: Any) -> None:
     rig.against(plc, rig.words(8), story)
 
 
-def test_a_device_that_refuses_everything_is_refused_as_a_whole_and_not_asked_in_pieces(
-    rig: Any
-) -> None:
+def test_a_device_that_refuses_everything_is_refused_as_a_whole_and_not_asked_in_pieces(rig: Any) -> None:
     plc = rig.machine(missing=set(range(125)))
 
     async def story(driver: ModbusDriver, group: Group, peer: Any) -> None:

@@ -9,10 +9,10 @@ import ssl
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
-CERTIFICATE = Path(__file__).parent / "loopback.pem"
+from tests.fakes.certificates import certificates
+
 CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK, PINGREQ, PINGRESP, DISCONNECT = (
     1, 2, 3, 4, 8, 9, 10, 11, 12, 13, 14,
 )  # fmt: skip
@@ -90,7 +90,7 @@ class ScriptedBroker:
         context = None
         if self._tls and self._handshake:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(CERTIFICATE)
+            context.load_cert_chain(certificates().server)
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=context)
         self.port = self._server.sockets[0].getsockname()[1]
         return self

@@ -1,6 +1,6 @@
 """Writes the golden files. Run it when a format gets a new version, and never to make a test pass.
 
-    python -m tests.golden.make FOLDER
+python -m tests.golden.make FOLDER
 """
 
 import asyncio

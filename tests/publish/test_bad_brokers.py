@@ -8,8 +8,9 @@ import time
 from pathlib import Path
 
 from tests.fakes.buffer import MemoryBuffer
+from tests.fakes.certificates import certificates
 from tests.fakes.frames import frame, table
-from tests.fakes.mqtt_broker import CERTIFICATE, ScriptedBroker, held_back, until
+from tests.fakes.mqtt_broker import ScriptedBroker, held_back, until
 from tests.publish.conftest import Serving
 from tidegate.publish.target import State
 from tidegate.secret import Secret
@@ -26,7 +27,7 @@ def test_acknowledgements_packed_into_one_tls_record_are_all_read(serving: Servi
         buffer = buffer_of(0)
         async with (
             ScriptedBroker(tls=True, puback=held_back) as broker,
-            serving(broker.url, buffer, ca=CERTIFICATE, window=16, live_lag_s=60) as target,
+            serving(broker.url, buffer, ca=certificates().authority, window=16, live_lag_s=60) as target,
         ):
             await until(lambda: target.status().state == State.CONNECTED and target.drained)
             for i in range(12):
@@ -44,7 +45,7 @@ def test_many_packets_in_one_tls_record_are_read_at_once(serving: Serving) -> No
     async def main() -> None:
         async with (
             ScriptedBroker(tls=True) as broker,
-            serving(broker.url, buffer_of(3), ca=CERTIFICATE) as target,
+            serving(broker.url, buffer_of(3), ca=certificates().authority) as target,
         ):
             await until(lambda: target.drained and target.status().acknowledged == 3)
             await asyncio.sleep(0.1)
@@ -74,7 +75,7 @@ def test_a_handshake_that_is_never_answered_does_not_hold_the_loop(serving: Serv
     async def main() -> None:
         async with (
             ScriptedBroker(tls=True, handshake=False) as broker,
-            serving(broker.url, buffer_of(3), ca=CERTIFICATE, connect_deadline_s=0.6) as target,
+            serving(broker.url, buffer_of(3), ca=certificates().authority, connect_deadline_s=0.6) as target,
         ):
             await until(lambda: broker.connections > 0)
             longest_s, end_s = 0.0, time.monotonic() + 1.0

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from demo.broker import Mosquitto
+from tests.fakes.certificates import certificates
 from tests.proof.messages import data, gap, head
 from tests.schemas import check
 from tests.tail.fake_gateway import FakeGateway, wait_until
@@ -20,7 +21,6 @@ from tidegate.tail.subscriber import Broker, Subscriber
 from tidegate.tail.tail import Tail, TailSettings
 
 QUICK = 20.0
-CERTIFICATE = Path(__file__).parent.parent / "fakes" / "loopback.pem"
 
 
 class Run:
@@ -301,11 +301,11 @@ def test_a_broker_that_refuses_the_password_is_not_asked_for_ever(tmp_path: Path
 
 
 def test_a_broker_behind_tls_is_trusted_by_its_authority_only(tmp_path: Path) -> None:
-    broker = Mosquitto(tmp_path / "b", extra=f"certfile {CERTIFICATE}\nkeyfile {CERTIFICATE}")
+    broker = Mosquitto(tmp_path / "b", extra=f"certfile {certificates().server}\nkeyfile {certificates().server}")
     broker.start()
     stranger = Run(broker, settings(), tls=True)
     wait_until(lambda: "CERTIFICATE_VERIFY_FAILED" in stranger.err.getvalue(), "refused")
-    friend = Run(broker, settings(), tls=True, ca=CERTIFICATE).connected()
+    friend = Run(broker, settings(), tls=True, ca=certificates().authority).connected()
     proven = (stranger.end(), friend.end())
     broker.kill()
 

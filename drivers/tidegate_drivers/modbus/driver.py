@@ -32,8 +32,7 @@ class ModbusDriver:
             raise ValueError("a driver object has the devices of one bus")
         self._bus = next(iter(self._settings.values()))
         self._points = {
-            device.name: config.parse_points(device, self._settings[device.name].registers_max)[0]
-            for device in devices
+            device.name: config.parse_points(device, self._settings[device.name].registers_max)[0] for device in devices
         }
         self._polls: dict[tuple[str, str], Poll] = {}
         self._links: list[Link] = []

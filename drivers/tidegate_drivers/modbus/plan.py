@@ -1,7 +1,7 @@
 """The plan: points into few requests, within the protocol's limits. Pure; it knows no device and no socket.
 
-    points    ▮▮ ▮▮▮▮    ▮▮                    ▮▮▮▮
-    requests  └─────────────┘                  └──┘     a hole up to the limit is read along, a wider one is not
+points    ▮▮ ▮▮▮▮    ▮▮                    ▮▮▮▮
+requests  └─────────────┘                  └──┘     a hole up to the limit is read along, a wider one is not
 """
 
 from collections.abc import Sequence
