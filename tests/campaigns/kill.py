@@ -83,8 +83,9 @@ class KillCampaign:
         assert gateway is not None
         # A gateway that died by itself is a finding, not a kill.
         gateway.expect()
-        at_us = stamp_us()
         gateway.kill()
+        # Taken when it is certainly dead: up to here the plant may have answered it.
+        at_us = stamp_us()
         self.kills += 1
         self._kills.write(json.dumps({"at_us": at_us, "damage": self._scene.verify()}) + "\n")
         self._kills.flush()
