@@ -44,6 +44,7 @@ def test_the_compiled_wheel_has_twins_profiles_and_no_generated_c(tmp_path: Path
     assert {n.removesuffix(".pyx") for n in names if n.endswith(".pyx")} == twins
     assert "tidegate/model/_frame_c" in twins
     assert PROFILE in names
+    assert "tidegate_example/gateway.toml" in names
     assert "tidegate/publish/formats/schemas/data.json" in names
     assert [n for n in names if n.endswith(".c") or n.startswith(("tests", "demo", "build"))] == []
 

@@ -37,7 +37,7 @@ def test_the_example_says_what_goes_over_the_wire_for_each_tag() -> None:
 
 
 def test_what_the_example_shows_as_comments_can_be_used(tmp_path: Path) -> None:
-    for file in EXAMPLE.parent.iterdir():
+    for file in EXAMPLE.parent.glob("*.*"):
         text = file.read_text()
         if file.suffix == ".toml":
             text = uncommented(text)

@@ -12,6 +12,7 @@ EXIT_FAILED = 1
 
 # One file a command in this folder: its name, and what it is for in one line.
 COMMANDS = {
+    "init": "Write a commented sample configuration.",
     "check": "Check a configuration and print every problem at once.",
     "run": "Run the gateway.",
     "status": "Ask the running gateway how it is.",

@@ -1,0 +1,49 @@
+"""`tidegate init` writes the sample of docs/example, which passes `check`, and overwrites nothing."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+EXAMPLE = Path(__file__).parent.parent.parent / "docs" / "example"
+
+
+def tidegate(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from tidegate.cli.main import main; main()", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=60)
+
+
+def test_the_sample_is_that_of_the_documents_and_passes_check(tmp_path: Path) -> None:
+    made = tidegate("init", "plant/gateway", cwd=tmp_path)
+    checked = tidegate("check", "plant/gateway/gateway.toml", "--wire", cwd=tmp_path)
+    written = {file.name: file.read_bytes() for file in (tmp_path / "plant/gateway").iterdir()}
+
+    assert (made.returncode, made.stderr) == (0, "")
+    assert made.stdout.splitlines()[-1] == "Edit them, then: tidegate check plant/gateway/gateway.toml --wire"
+    assert written == {name: (EXAMPLE / name).read_bytes() for name in ("gateway.toml", "devices.csv", "press.csv")}
+    assert checked.returncode == 0, checked.stdout
+    assert "warning" not in checked.stdout
+
+
+def test_without_a_folder_it_writes_here(tmp_path: Path) -> None:
+    made = tidegate("init", cwd=tmp_path)
+
+    assert made.returncode == 0
+    assert (tmp_path / "gateway.toml").exists()
+
+
+def test_nothing_is_written_when_one_of_the_files_is_there(tmp_path: Path) -> None:
+    (tmp_path / "press.csv").write_text("mine")
+    made = tidegate("init", ".", cwd=tmp_path)
+
+    assert made.returncode == 1
+    assert made.stderr == "tidegate: press.csv: is there already. Name another folder\n"
+    assert [file.name for file in tmp_path.iterdir()] == ["press.csv"]
+    assert (tmp_path / "press.csv").read_text() == "mine"
+
+
+def test_a_file_where_the_folder_should_be_is_said_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "plant").write_text("")
+    made = tidegate("init", "plant", cwd=tmp_path)
+
+    assert made.returncode == 1
+    assert made.stderr == "tidegate: plant: File exists. Name a folder that you may write into\n"
