@@ -148,11 +148,11 @@ class Unit:
         """What a device that is out reports, or one group of it: every polled tag, Bad, as of now."""
         groups = self.device.groups if turn is None else (turn.group,)
         tags = sorted({tag for group in groups for tag in group.tags})
-        now_us = self._clock.now_us()
+        now = self._clock.moment()
         return Frame(
-            self.device.name, self.device.table.hash, len(tags), self._clock.boot, self._clock.mono_us(), now_us,
-            Struct(f"<{len(tags)}I").pack(*tags), I64.pack(now_us), U32.pack(BAD_NO_COMMUNICATION), EMPTY_SLOT,
-            clock=self._clock.state,
+            self.device.name, self.device.table.hash, len(tags), self._clock.boot, now.mono_us, now.wall_us,
+            Struct(f"<{len(tags)}I").pack(*tags), I64.pack(now.wall_us), U32.pack(BAD_NO_COMMUNICATION), EMPTY_SLOT,
+            clock=now.state,
         )  # fmt: skip
 
     def status(self) -> DeviceStatus:

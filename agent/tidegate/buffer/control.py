@@ -20,6 +20,8 @@ VERSION = 1
 FILE = "control.db"
 # It takes many small transactions: its journal counts towards the quota, and is folded in early.
 CHECKPOINT_PAGES = 64
+# Starts whose clock is looked up; frames of older ones keep the time that they were taken with.
+BOOTS_MAX = 10_000
 
 ENTRY = "epoch, first, last, bytes, frames, readings, t0, t1, hash, sealed"
 
@@ -212,6 +214,13 @@ class Control:
         """A start."""
         self.db.execute("INSERT INTO boots VALUES (?, ?, ?, ?, ?, NULL, NULL)", (boot, kernel, wall_us, mono_us, clock))
 
+    def boots(self) -> list[tuple[int, str, int | None, int | None]]:
+        """The last starts: number, the kernel's id, and wall and monotonic time (µs) of a moment that was known."""
+        rows = self.db.execute(
+            "SELECT boot, kernel, set_wall_us, set_mono_us FROM boots ORDER BY boot DESC LIMIT ?", (BOOTS_MAX,)
+        ).fetchall()
+        return rows[::-1]
+
     def set_clock(self, boot: int, wall_us: int, mono_us: int) -> None:
-        """The clock of a start that could not be believed at first can be now."""
+        """The time of a start is known now, or better than before."""
         self.db.execute("UPDATE boots SET set_wall_us = ?, set_mono_us = ? WHERE boot = ?", (wall_us, mono_us, boot))

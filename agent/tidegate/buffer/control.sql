@@ -13,7 +13,7 @@ CREATE TABLE boots (
     wall_us INTEGER NOT NULL,         -- wall and monotonic time of one moment at the start
     mono_us INTEGER NOT NULL,
     clock INTEGER NOT NULL,           -- 0: the wall time could be believed, 1: not yet
-    set_wall_us INTEGER,              -- the same of the first moment when it could
+    set_wall_us INTEGER,              -- the same of the first moment when it could; later, when it was synchronised
     set_mono_us INTEGER
 ) STRICT;
 

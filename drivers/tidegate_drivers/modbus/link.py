@@ -94,7 +94,6 @@ class Link(asyncio.BufferedProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._abandoned: dict[int, int] = {}
         self._silent = 0
-        self.wall_us = 0
         self.mono_us = 0
 
     @property
@@ -106,7 +105,7 @@ class Link(asyncio.BufferedProtocol):
         """Send a question (function, address, count: 5 bytes) and return a future of the reply's data bytes.
 
         `reply_bytes` is the byte count that the reply must have, `deadline` a time of the loop's clock; `device` is
-        for messages. `wall_us` and `mono_us` then say when the reply was in. Cancelling the future abandons the
+        for messages. `mono_us` then says when the reply was in. Cancelling the future abandons the
         transaction. The future raises NotConnected, NoAnswer, InvalidReply or Refused.
         """
         waiting: asyncio.Future[bytes] = self._loop.create_future()
@@ -221,7 +220,7 @@ class Link(asyncio.BufferedProtocol):
             self._refuse(f"a byte count of {data[0]} where {self._reply_bytes} was due")
         else:
             self._waiting = None
-            self.wall_us, self.mono_us = self._clock.now_us(), self._clock.mono_us()
+            self.mono_us = self._clock.mono_us()
             waiting.set_result(data[1:])
 
     def _refuse(self, what: str) -> bool:

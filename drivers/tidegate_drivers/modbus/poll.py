@@ -40,11 +40,14 @@ REST_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one request: its status, when that was known, and the data of a good one or what was wrong."""
+    """What became of one request: its status, when that was known, and the data of a good one or what was wrong.
+
+    `mono_us` is on the monotonic clock.
+    """
 
     request: Request
     status: int
-    us: int
+    mono_us: int
     block: bytes = b""
     error: NoAnswer | Refused | None = None
 
@@ -84,16 +87,19 @@ class Poll:
                 for slot, place, point in outcome.request.texts:
                     if not codec.decode_text(outcome.block, place, point, values, slot, side):
                         unreadable.append(slot)
-        source_us, status = I64.pack(outcomes[0].us), ALL_GOOD
+        # One look at the clock for the whole frame: a step of it can't come between a time and what is said of it.
+        now = self._clock.moment()
+        ahead_us = now.wall_us - now.mono_us
+        source_us, status = I64.pack(outcomes[0].mono_us + ahead_us), ALL_GOOD
         if len(outcomes) > 1:
-            source_us = _spread(plan, [I64.pack(outcome.us) for outcome in outcomes])
+            source_us = _spread(plan, [I64.pack(outcome.mono_us + ahead_us) for outcome in outcomes])
             if any(outcome.status for outcome in outcomes):
                 status = _spread(plan, [U32.pack(outcome.status) for outcome in outcomes])
         if unreadable:
             status = _marked(status, count, unreadable, BAD_DECODING_ERROR)
         return Frame(
-            self.group.device, self._table, count, self._clock.boot, link.mono_us, link.wall_us, self._tags, source_us,
-            status, bytes(values), bytes(side), clock=self._clock.state,
+            self.group.device, self._table, count, self._clock.boot, link.mono_us, link.mono_us + ahead_us, self._tags,
+            source_us, status, bytes(values), bytes(side), clock=now.state,
         )  # fmt: skip
 
     async def _ask(self, link: Link) -> tuple[list[Outcome], int]:
@@ -107,9 +113,9 @@ class Poll:
             request = todo.popleft()
             now = link.time()
             if stopped or now >= deadline:
-                outcome = Outcome(request, stopped or BAD_TIMEOUT, self._clock.now_us())
+                outcome = Outcome(request, stopped or BAD_TIMEOUT, self._clock.mono_us())
             elif self._resting and self._resting.get(request.question, now) > now:
-                outcome = Outcome(request, BAD_CONFIGURATION_ERROR, self._clock.now_us())
+                outcome = Outcome(request, BAD_CONFIGURATION_ERROR, self._clock.mono_us())
             else:
                 outcome = await self._one(link, request, min(deadline, now + self._timeout_s))
                 if outcome.code in SPLITTING and splits < SPLITS_MAX and len(request.members) > 1:
@@ -127,16 +133,16 @@ class Poll:
         try:
             block = await link.ask(self.group.device, self._unit, request.question, request.reply_bytes, deadline)
         except NoAnswer as error:
-            return Outcome(request, BAD_TIMEOUT, self._clock.now_us(), error=error)
+            return Outcome(request, BAD_TIMEOUT, self._clock.mono_us(), error=error)
         except Refused as error:
             what = f"{request}: {error.what}"
             if error.code in UNIT_GONE:
                 silence = NoAnswer(self.group.device, what)
-                return Outcome(request, BAD_NO_COMMUNICATION, self._clock.now_us(), error=silence)
+                return Outcome(request, BAD_NO_COMMUNICATION, self._clock.mono_us(), error=silence)
             status = BAD_CONFIGURATION_ERROR if error.code in PERMANENT else BAD_DEVICE_FAILURE
             refused = Refused(self.group.device, what, error.code)
-            return Outcome(request, status, self._clock.now_us(), error=refused)
-        return Outcome(request, GOOD, link.wall_us, block)
+            return Outcome(request, status, self._clock.mono_us(), error=refused)
+        return Outcome(request, GOOD, link.mono_us, block)
 
     def _learn(self, outcomes: list[Outcome], splits: int, now: float) -> Plan:
         """The plan that these outcomes belong to, in its order; the next read asks what this one taught.

@@ -73,21 +73,21 @@ class SimulatorDriver:
         settings = self._settings[group.device]
         await asyncio.sleep(settings.delay_s)
         await self._fail(group, settings)
-        # Times are those of the moment when the last byte was in.
-        now_us, mono_us = self._clock.now_us(), self._clock.mono_us()
+        # Times are those of the moment when the last byte was in; a step of the clock can't come between them.
+        now = self._clock.moment()
         values, status, side = bytearray(), [], bytearray()
         counts = self._counts[group.device]
         for tag in group.tags:
             signal, count = self._signals[group.device][tag], counts[tag]
             counts[tag] = count + 1
             good = not _due(signal.bad_every, count + 1)
-            values += pack_value(signal.kind, signal.at(mono_us / 1e6, count), side) if good else EMPTY_SLOT
+            values += pack_value(signal.kind, signal.at(now.mono_us / 1e6, count), side) if good else EMPTY_SLOT
             status.append(GOOD if good else BAD_SENSOR_FAILURE)
         column = Struct(f"<{len(group.tags)}I")
         return Frame(
-            group.device, self._devices[group.device].table.hash, len(group.tags), self._clock.boot, mono_us, now_us,
-            column.pack(*group.tags), I64.pack(now_us), column.pack(*status), bytes(values), bytes(side),
-            clock=self._clock.state,
+            group.device, self._devices[group.device].table.hash, len(group.tags), self._clock.boot, now.mono_us,
+            now.wall_us, column.pack(*group.tags), I64.pack(now.wall_us), column.pack(*status), bytes(values),
+            bytes(side), clock=now.state,
         )  # fmt: skip
 
     async def subscribe(self, groups: Sequence[Group], sink: Sink) -> None:
