@@ -34,8 +34,8 @@ MAY_IMPORT = {
         "errors", "clock", "model", "acquire", "shape", "buffer", "publish", "config", "health", "local",
     },
     "cli": {
-        "errors", "clock", "twins", "secret", "proof", "model", "acquire", "buffer", "publish", "config", "gateway",
-        "health", "local", "tail",
+        "errors", "clock", "twins", "secret", "proof", "model", "acquire", "shape", "buffer", "publish", "config",
+        "gateway", "health", "local", "tail",
     },
 }  # fmt: skip
 DRIVERS_MAY_IMPORT = (

@@ -14,6 +14,7 @@ EXIT_FAILED = 1
 COMMANDS = {
     "init": "Write a commented sample configuration.",
     "check": "Check a configuration and print every problem at once.",
+    "read": "Read machines once, and print what they answer.",
     "run": "Run the gateway.",
     "status": "Ask the running gateway how it is.",
     "tail": "Follow a gateway at its broker and prove what was received.",

@@ -1,0 +1,156 @@
+"""`tidegate read CONFIG [DEVICE [ADDRESS|TAG]] [--all]`: asks machines once, and says what they answered."""
+
+import asyncio
+import dataclasses
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+
+from tidegate.acquire.once import Answer, Taken, read_once
+from tidegate.acquire.registry import drivers
+from tidegate.clock import Clock
+from tidegate.config.load import load
+from tidegate.errors import ConfigError
+from tidegate.model import status
+from tidegate.model.device import Device, Group
+from tidegate.model.frame import Reading, readings
+from tidegate.model.tag import Tag, TagTable, Type
+from tidegate.shape.shaper import Shaper
+
+EXIT_SILENT = 1
+EXIT_BAD = 3
+FAULT_LETTERS_MAX = 90
+# The group of an address that no tag has.
+DEADLINE_S = 5.0
+
+
+@click.command()
+@click.argument("config", type=click.Path(path_type=Path))
+@click.argument("device", required=False)
+@click.argument("point", metavar="[ADDRESS|TAG]", required=False)
+@click.option("--all", "every", is_flag=True, help="One line for each device: answered, round trip, bad tags.")
+@click.option("--type", "kind", default="uint16", show_default=True, help="Type of an ADDRESS that no tag has.")
+@click.option("--set", "settings", multiple=True, metavar="COLUMN=TEXT", help="Tag-table column of such an ADDRESS.")
+def command(
+    config: Path, device: str | None, point: str | None, every: bool, kind: str, settings: tuple[str, ...]
+) -> None:
+    """Read DEVICE of CONFIG once, through its driver, and print its readings; or --all devices on one page.
+
+    A third argument is a tag, or an address as the tag table writes it, which need not be in the table: what most tags
+    of the device have in their other columns (base, order ...) holds for it too. Nothing is kept or published. A
+    machine that takes one connection only may refuse this one while the gateway runs.
+
+    Exit 0 when all was read and good, 1 when a device did not answer, 3 when all answered but some tags are bad.
+    """
+    if every == (device is not None):
+        raise click.UsageError("name a device, or give --all")
+    loaded = load(config, os.environ)
+    if device is None:
+        sys.exit(_page(_read(loaded.devices)))
+    found = next((one for one in loaded.devices if one.name == device), None)
+    if found is None:
+        raise click.BadParameter(f"{config} has {', '.join(d.name for d in loaded.devices)}", param_hint=f"{device!r}")
+    if point is not None:
+        found = _narrowed(found, point, kind, settings)
+    sys.exit(_sheet(_read([found])[0]))
+
+
+def _read(devices: Sequence[Device]) -> list[Answer]:
+    return asyncio.run(read_once(drivers(), devices, Clock()))
+
+
+def _narrowed(device: Device, point: str, kind: str, settings: Sequence[str]) -> Device:
+    """The device with one tag: the one of that name or address, else a tag that is made up for the address."""
+    tags = device.table.tags
+    known = [i for i, tag in enumerate(tags) if tag.name == point] or [
+        i for i, tag in enumerate(tags) if tag.address == point
+    ]
+    if known:
+        groups = (dataclasses.replace(g, tags=tuple(i for i in known if i in g.tags)) for g in device.groups)
+        return dataclasses.replace(device, groups=tuple(group for group in groups if group.tags))
+    options = {**_usual(tags), **_set(settings)}
+    try:
+        raw = Type.of(kind)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--type") from None
+    table = TagTable(device.name, (Tag(point, raw, raw, point, tuple(options.items())),))
+    made = dataclasses.replace(device, table=table, groups=(Group(device.name, "read", DEADLINE_S, DEADLINE_S, (0,)),))
+    problems = [problem for problem in drivers()[device.driver].check([made]) if problem.fatal]
+    if problems:
+        what = f"{device.name} has no tag {point!r}, and as an address it can't be read"
+        raise ConfigError([dataclasses.replace(p, file=what, row=None) for p in problems])
+    return made
+
+
+def _usual(tags: Sequence[Tag]) -> dict[str, str]:
+    """What more than half of the tags have in each of the driver's columns."""
+    counted = Counter(option for tag in tags for option in tag.options if option[1])
+    return {name: text for (name, text), count in counted.items() if 2 * count > len(tags)}
+
+
+def _set(settings: Sequence[str]) -> dict[str, str]:
+    pairs = [text.partition("=") for text in settings]
+    if any(not equals for _, equals, _ in pairs):
+        raise click.BadParameter("write COLUMN=TEXT, such as order=CDAB", param_hint="--set")
+    return {name.strip().lower(): text.strip() for name, _, text in pairs}
+
+
+def _page(answers: Sequence[Answer]) -> int:
+    """Print a line a device; the exit code."""
+    width = max([6, *(len(answer.device.name) for answer in answers)])
+    click.echo(f"{'device':<{width}}  answered  round trip   tags    bad")
+    tags = bad = silent = 0
+    for answer in answers:
+        polled = sum(len(group.tags) for group in answer.device.groups)
+        wrong = sum(not status.is_good(reading.status) for reading in _readings(answer))
+        unread = polled - sum(taken.frame.count for taken in answer.taken)
+        trip = f"{answer.trip_s * 1000:.1f} ms" if answer.taken else "-"
+        said = "yes" if answer.answered else "NO"
+        fault = f"  {'; '.join(answer.faults)}"[: FAULT_LETTERS_MAX + 2].rstrip()
+        click.echo(f"{answer.device.name:<{width}}  {said:<8}  {trip:>10}  {polled:>5}  {wrong + unread:>5}{fault}")
+        tags, bad, silent = tags + polled, bad + wrong + unread, silent + (not answer.answered)
+    click.echo(f"{len(answers) - silent} of {len(answers)} devices answered; {bad} of {tags} tags are bad")
+    return EXIT_SILENT if silent else EXIT_BAD if bad else 0
+
+
+def _sheet(answer: Answer) -> int:
+    """Print the readings of one device; the exit code."""
+    device = answer.device
+    unit = "" if device.unit is None else f" unit {device.unit}"
+    click.echo(f"{device.name}  {device.driver} {device.address}{unit}")
+    bad = False
+    width = max([1, *(len(tag.name) for tag in device.table.tags)])
+    for taken in answer.taken:
+        if not taken.frame.count:
+            continue
+        click.echo(f"group {taken.group.name}: round trip {taken.trip_s * 1000:.1f} ms")
+        for reading in _shaped(device, taken):
+            unit = device.table.tags[device.table.index(reading.tag)].unit
+            bad = bad or not status.is_good(reading.status)
+            click.echo(f"  {reading.tag:<{width}}  {_value(reading):>14}  {unit:<6}  {status.name(reading.status)}")
+    for fault in answer.faults:
+        click.echo(f"no answer: {fault}", err=True)
+    return EXIT_SILENT if answer.faults else EXIT_BAD if bad else 0
+
+
+def _readings(answer: Answer) -> Iterator[Reading]:
+    for taken in answer.taken:
+        yield from _shaped(answer.device, taken)
+
+
+def _shaped(device: Device, taken: Taken) -> list[Reading]:
+    """Readings as they would be published: scaled. A fresh shaper thins nothing, since it has reported nothing."""
+    frame = Shaper([device.table]).shape(taken.frame)
+    return [] if frame is None else list(readings(frame, device.table))
+
+
+def _value(reading: Reading) -> str:
+    if status.is_bad(reading.status) or reading.value is None:
+        return "-"
+    if isinstance(reading.value, bool):
+        return str(reading.value).lower()
+    return f"{reading.value:.7g}" if isinstance(reading.value, float) else str(reading.value)
