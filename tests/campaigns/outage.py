@@ -8,6 +8,7 @@ subscriber must find the hole and have it replayed. Exits 1 when a claim does no
 """
 
 import argparse
+import json
 import shutil
 import signal
 import sys
@@ -63,6 +64,8 @@ def campaign(name: str, forget: bool, folder: Path, outage_s: float) -> list[Fin
         wait_for("the backlog drains", lambda: _missing(scene) == 0, DRAIN_DEADLINE_S, gateway, recorder, tail)
         time.sleep(AFTERWARDS_S)
         wait_for("the holes are filled", lambda: _missing(scene) == 0, DRAIN_DEADLINE_S, gateway, recorder, tail)
+        # The second subscriber may have come back after the gateway had sent: it asks while there is a gateway to ask.
+        wait_for("`tail` fills its holes", lambda: _tail_misses(scene) == 0, DRAIN_DEADLINE_S, gateway, tail)
         exit_code = gateway.stop(STOP_DEADLINE_S)
         time.sleep(SETTLE_S)
         wait_for("the last numbers arrive", lambda: _missing(scene) == 0, DRAIN_DEADLINE_S, recorder)
@@ -111,6 +114,12 @@ def _last(scene: Scene) -> int:
 
 def _missing(scene: Scene) -> int:
     return sum(b - a + 1 for stream in scene.progress()["epochs"].values() for a, b in stream["missing"])
+
+
+def _tail_misses(scene: Scene) -> int:
+    lines = (scene.folder / "tail.jsonl").read_text().splitlines()
+    # The last line may be half written.
+    return int(json.loads(lines[-2])["missing"]) if len(lines) > 1 else -1
 
 
 def live_is_in_time(seen: Transcript, outage: Outage) -> Finding:
