@@ -1,6 +1,7 @@
 """`tidegate check` tells everything at once, and what the configuration amounts to when it is fine."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -112,3 +113,25 @@ def test_warnings_are_printed_as_such_and_the_configuration_is_fine(tmp_path: Pa
     assert code == 0
     assert lines[0].startswith("warning: ")
     assert "0 targets" in lines[1]
+
+
+@pytest.mark.parametrize(
+    ("section", "window"),
+    [
+        ("", "commits each 1 s (normal), or 4,000 readings"),
+        ('policy = "strict"', "commits each 0.1 s (strict), or 4,000 readings"),
+        ('policy = "flash-saver"', "commits each 5 s (flash-saver), or 4,000 readings"),
+        ('commit_interval = "2s"\ncommit_readings = 900', "commits each 2 s, or 900 readings"),
+    ],
+    ids=["normal", "strict", "flash-saver", "own"],
+)
+def test_the_loss_window_and_the_wear_of_the_policy_are_one_line(tmp_path: Path, section: str, window: str) -> None:
+    (tmp_path / "gateway.toml").write_text(
+        f'[gateway]\nname = "g"\nstate = "s"\n[buffer]\n{section}\n[[target]]\nname = "t"\nurl = "mqtt://[::1]"\n'
+        '[[device]]\nname = "d"\ntable = "eastron/sdm630"\naddress = "tcp://a"\n'
+    )
+    _, lines, _ = check(tmp_path / "gateway.toml")
+    (line,) = [line for line in lines if line.startswith("commits")]
+
+    assert line.startswith(window)
+    assert re.search(r": a power cut costs at most that; writes about [0-9.]+ GB a day$", line)

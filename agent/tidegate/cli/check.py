@@ -11,6 +11,7 @@ from tidegate.acquire.driver import Driver
 from tidegate.acquire.registry import broken, drivers
 from tidegate.cli.main import EXIT_CONFIG
 from tidegate.config.load import Config, load
+from tidegate.config.policy import policy
 from tidegate.errors import ConfigError, Problem
 
 # Of one mistake that many rows share so many are printed, and of one kind of mistake in a column; a line says how many
@@ -74,14 +75,15 @@ def _wire(config: Config, known: Mapping[str, type[Driver]]) -> Iterator[str]:
 def _summary(config: Config) -> Iterator[str]:
     tags = sum(len(device.table.tags) for device in config.devices)
     names = {group.name for device in config.devices for group in device.groups}
-    rate = sum(len(group.tags) / group.interval_s for device in config.devices for group in device.groups)
+    kept = policy(config)
     yield (
         f"{config.gateway}: {_counted(len(config.devices), 'device')}, {_counted(tags, 'tag')}, "
-        f"{_counted(len(names), 'group')}, {_counted(len(config.targets), 'target')}, {_short(rate)} readings/s"
+        f"{_counted(len(names), 'group')}, {_counted(len(config.targets), 'target')}, {_short(kept.readings_s)} readings/s"
     )
     for target in config.targets:
         insecure = ", in the clear" if target.exposed else ""
         yield f"target {target.name}: {target.url}, MQTT {target.mqtt}{insecure}"
+    yield str(kept)
     yield f"state {config.state}, quota {config.buffer.quota_bytes / 1e9:.3g} GB, configuration {config.fingerprint}"
 
 
