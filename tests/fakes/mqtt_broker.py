@@ -18,6 +18,7 @@ CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK, UNSUBSCRIBE, UNSUBACK, PIN
 )  # fmt: skip
 
 
+NO_LOCAL = 4
 DATA_LEAVES = ("live", "backlog", "replay")
 
 
@@ -56,6 +57,7 @@ class ScriptedBroker:
 
     `connack` is the reason code of CONNACK and `properties` its properties (bytes). `puback` gives the reason code for
     a message; None keeps it unacknowledged until `acknowledge_all`, which sends all acknowledgements in one write.
+    `retained` is what it has kept by topic; it adds nothing to that itself.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class ScriptedBroker:
         puback: Callable[[Published], int | None] = lambda _: 0, handshake: bool = True,
     ) -> None:  # fmt: skip
         self.published: list[Published] = []
+        self.retained: dict[str, bytes] = {}
         self.connections = 0
         self.connects: list[bytes] = []
         self.disconnects = 0
@@ -152,10 +155,20 @@ class ScriptedBroker:
         if kind == PUBLISH:
             return self._published(flags, body, connection)
         if kind == SUBSCRIBE:
-            return packet(SUBACK, body[:2] + (b"\0\1" if self._five else b"\1"))
+            return packet(SUBACK, body[:2] + (b"\0\1" if self._five else b"\1")) + self._kept(body)
         if kind == UNSUBSCRIBE:
             return packet(UNSUBACK, body[:2] + (b"\0\0" if self._five else b""))
         return packet(PINGRESP, b"") if kind == PINGREQ else b""
+
+    def _kept(self, body: bytes) -> bytes:
+        """What is retained of the topic that is subscribed to. To the letter of MQTT 5, 3.8.3.1, "no local" keeps a
+        client's own messages from it, those of its earlier connections too.
+        """
+        at = 3 + body[2] if self._five else 2
+        topic = body[at + 2 : at + 2 + struct.unpack_from("!H", body, at)[0]].decode()
+        if topic not in self.retained or body[-1] & NO_LOCAL:
+            return b""
+        return self.delivery(topic, self.retained[topic], retain=True)
 
     def _published(self, flags: int, body: bytes, connection: int) -> bytes:
         length = struct.unpack_from("!H", body)[0]

@@ -25,12 +25,15 @@ class Counts:
     refused: int = 0
     unheard: int = 0
     spoiled: int = 0
-    renumbered: int = 0
+    introduced: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What every connection of a target works with. `status` makes the status message: online or not."""
+    """What every connection of a target works with. `status` makes the status message: online or not.
+
+    `found` is where the numbering stood when the gateway started: epoch, and the last number of it.
+    """
 
     settings: TargetSettings
     client_id: str
@@ -41,3 +44,4 @@ class Context:
     tables: Tables
     counts: Counts
     status: Callable[[bool], bytes]
+    found: tuple[str, int]

@@ -111,7 +111,9 @@ class Delivery:
         session = self._session
         if session is None or session.fault is not None:
             return
-        self._notices.say_head(self._loop.time())
+        if self._live is not None:
+            # Before that, it could be laid over a retained head that we have yet to look at.
+            self._notices.say_head(self._loop.time())
         self._notices.say_status(False, self._loop.time())
         # Hanging up with acknowledgements still on their way to us looks like a lost connection to the broker.
         with contextlib.suppress(TimeoutError, PublishError):
@@ -155,7 +157,9 @@ class Delivery:
         """Say that we are there; and was our numbering seen here before, further on than we are?
 
         Then it was us, before this disk was put back to an older state, and new readings would be taken for old ones.
-        A retained head comes before the acknowledgement of what was published after subscribing to it.
+        "Than we are" means at our start: what we commit until the broker is there must not hide it, and what we said
+        since is no sign of it. A retained head comes before the acknowledgement of what was published after
+        subscribing to it.
         """
         session = self._opened()
         session.subscribe(self._format.topic("head"))
@@ -169,11 +173,12 @@ class Delivery:
                 self._hand_over_notice()
             await self._rest()
         session.unsubscribe(self._format.topic("head"))
-        if self._elsewhere > self._buffer.last and not self._counts.renumbered:
-            self._counts.renumbered += 1
-            reason = f"target {self._settings.name} has a head of {self._elsewhere}, we are at {self._buffer.last}"
+        epoch, last = self._context.found
+        if not self._counts.introduced and self._elsewhere > last and epoch == self._buffer.epoch:
+            reason = f"target {self._settings.name} has a head of {self._elsewhere}, we started at {last}"
             log.error("%s: this buffer is older than what it sent (a restored image?); a new epoch begins", reason)
             await self._buffer.renumber(reason)
+        self._counts.introduced = True
 
     def _start(self) -> None:
         """Divide what is owed: what is committed from now on is live, all before it is backlog."""
@@ -244,7 +249,7 @@ class Delivery:
 
     def _received(self, topic: str, payload: bytes, retained: bool) -> None:
         if topic == self._format.topic("head") and retained:
-            self._elsewhere = max(self._elsewhere, last_of_head(payload, self._buffer.epoch))
+            self._elsewhere = max(self._elsewhere, last_of_head(payload, self._context.found[0]))
         # A retained request is from another time.
         if topic != self._format.topic("request") or retained or self._replay is None:
             return

@@ -176,9 +176,13 @@ class Session:
         return info.mid
 
     def subscribe(self, topic: str) -> None:
-        """Ask for the messages of a topic, but not for our own. After a refusal there are simply none."""
+        """Ask for the messages of a topic. After a refusal there are simply none.
+
+        Never with "no local": to the letter of MQTT 5, 3.8.3.1, what we retained in an earlier connection is ours too,
+        and some brokers (EMQX) would not show us our own head.
+        """
         if self._five:
-            self._client.subscribe(topic, options=SubscribeOptions(qos=QOS, noLocal=True))
+            self._client.subscribe(topic, options=SubscribeOptions(qos=QOS))
         else:
             self._client.subscribe(topic, QOS)
 

@@ -114,7 +114,7 @@ class Target:
         self._format = TidegateJson(gateway, settings.name, settings.prefix)
         self._context = Context(
             settings, settings.client_id_of(gateway), buffer, clock, self._format, Connector(), Tables(buffer),
-            self._counts, self._said,
+            self._counts, self._said, (buffer.epoch, buffer.last),
         )  # fmt: skip
         self._delivery: Delivery | None = None
         self._state = State.WAITING
