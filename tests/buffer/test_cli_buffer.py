@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 from tests.buffer.world import READINGS, World, damage
 from tidegate.cli.buffer import command
 from tidegate.errors import BufferFault
+from tidegate.health import plain
 from tidegate.local import answering
 
 
@@ -122,8 +123,7 @@ def test_status_of_a_running_agent_is_asked_for(world: World) -> None:
     async def run() -> Result:
         async with world.running() as buffer:
             await (await buffer.put(world.frame(1)))
-            status = buffer.status()
-            answer = {"buffer": {name: getattr(status, name) for name in status.__slots__}}
+            answer = {"buffer": plain(buffer.status())}
             async with answering(world.folder, {"status": lambda: answer}):
                 return await asyncio.to_thread(tidegate, "status", str(world.folder))
 

@@ -131,5 +131,5 @@ class MemoryBuffer:
     def status(self) -> BufferStatus:
         return BufferStatus(
             self.epoch, self.first, self.last, self.gaps, 0, 2 << 30, 1, 0, self.last, 0, 0, 0, 200_000, (), None,
-            0.0, 0.0, "",
+            0.0, 0.0, "", ScrubStatus(),
         )  # fmt: skip

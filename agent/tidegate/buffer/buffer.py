@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from tidegate.buffer import ballast, lock, reader
 from tidegate.buffer.catalog import Entry
 from tidegate.buffer.committer import Committed, Committer
+from tidegate.buffer.letters import Letters
 from tidegate.buffer.recovery import recover
+from tidegate.buffer.scrub import Scrubber, ScrubStatus
 from tidegate.buffer.segment import Found, sync_folder
 from tidegate.buffer.settings import BufferSettings
 from tidegate.buffer.state import SEGMENTS, State
@@ -83,6 +85,7 @@ class BufferStatus:
     commit_ms_max: float
     fault: str
 
+    scrub: ScrubStatus
 
 class Buffer:
     """The buffer of one gateway. Made by `open`; everything else is called on the loop, after `start`."""
@@ -98,6 +101,8 @@ class Buffer:
         self._documents: dict[bytes, bytes] = {}
         self._committer = Committer(state, self._writer, self._writing, self._documents)
         self._store_timer: asyncio.TimerHandle | None = None
+        self._scrubber = Scrubber(state, self._writer, self._writing, self._reading, self._committer.announce)
+        self.letters = Letters(state, self._writing, self.read, self._committer.announce)
         self._storing = False
         self._store_again = False
 
@@ -141,6 +146,7 @@ class Buffer:
         self._committer.listen(self._after_commit)
         self._committer.start(asyncio.get_running_loop())
 
+        self._scrubber.start()
     async def close(self) -> None:
         """Commit all that was put, store the cursors, seal, unlock. Safe to call twice.
 
@@ -151,6 +157,7 @@ class Buffer:
         held, self._held = self._held, None
         self._committer.close()
         if self._store_timer is not None:
+        await self._scrubber.stop()
             self._store_timer.cancel()
         loop = asyncio.get_running_loop()
         try:
@@ -244,10 +251,8 @@ class Buffer:
         else:
             path, end = catalog.path(entry), min(last, entry.last)
             found = await loop.run_in_executor(self._reading, reader.page, path, first, end, bytes_max)
-            if found.damaged and catalog.at(entry.epoch, first) != entry:
-                return None  # Removed meanwhile: that is no damage.
-            if found.damaged:
-                await loop.run_in_executor(self._writing, self._writer.note, entry.epoch, found.damaged)
+            if found.damaged and await self._scrubber.mend(entry, found.damaged):
+                return None
         self._committer.announce()
         return found
 
@@ -288,9 +293,10 @@ class Buffer:
         """Messages acknowledged whose cursor is not on disk yet: these plus those in flight are a kill's duplicates."""
         return self._state.cursors.unstored(target)
 
-    async def gone(self, epoch: str, numbers: Ranges) -> list[tuple[Ranges, Why]]:
-        """Which of these numbers will not come any more, and why."""
-        return await asyncio.get_running_loop().run_in_executor(self._writing, self._writer.gone, epoch, numbers)
+    async def gone(self, target: str, epoch: str, numbers: Ranges) -> list[tuple[Ranges, Why]]:
+        """Which of these numbers this target will not get any more, and why."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._writing, self._writer.gone, target, epoch, numbers)
 
     async def renumber(self, reason: str) -> str:
         """Begin a new epoch, since the current numbers were seen elsewhere (formats §2 c); returns its id."""
@@ -303,6 +309,11 @@ class Buffer:
         figures, catalog = self._committer.figures, self._state.catalog
         waiting = {t: self._waiting(t) for t in self._state.cursors.targets}
         return BufferStatus(
+    def scrub(self) -> ScrubStatus:
+        """Prove all sealed segments now, without pauses; how far it is."""
+        self._scrubber.hurry()
+        return self._scrubber.status
+
             epoch=self.epoch,
             first=self.first,
             last=self.last,
@@ -310,10 +321,7 @@ class Buffer:
             bytes_used=self._state.bytes_used,
             quota_bytes=self._state.settings.quota_bytes,
             segments=catalog.segments + (catalog.active is not None),
-            commits=figures.commits,
-            frames=figures.frames,
-            readings=figures.readings,
-            shed_readings=figures.shed_readings,
+            **{name: getattr(figures, name) for name in ("commits", "frames", "readings", "shed_readings")},
             queue_readings=self._committer.queue_readings,
             queue_readings_max=self._state.settings.queue_readings_max,
             unacknowledged=tuple((target, sum(r.total for _, r in holes)) for target, holes in waiting.items()),
@@ -326,6 +334,7 @@ class Buffer:
     def _waiting(self, target: str) -> list[tuple[str, Ranges]]:
         """What a target is owed and has not acknowledged, by epoch, older ones first."""
         cursors = self._state.cursors
+            scrub=self._scrubber.status,
         holes = [(e.epoch, cursors.waiting(target, e.epoch, e.first, e.last)) for e in self.extents()]
         return [(epoch, ranges) for epoch, ranges in holes if ranges]
 

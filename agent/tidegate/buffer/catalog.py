@@ -4,6 +4,8 @@ from bisect import bisect_right
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+SALVAGED = "-salvaged"
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:
@@ -19,19 +21,33 @@ class Entry:
     t1: int
     hash: bytes
     sealed: bool = True
+    salvaged: int = 0  # How often its file was damaged and what was good of it put into a new one.
 
     @property
     def file(self) -> str:
         """Its name in the folder of segments."""
-        return f"{self.epoch}-{self.first}.db"
+        return f"{self.epoch}-{self.first}{SALVAGED * self.salvaged}.db"
 
 
 def file_parts(name: str) -> tuple[str, int] | None:
     """Epoch and first number in a segment's file name; None for any other file."""
-    epoch, _, number = name.removesuffix(".db").partition("-")
+    epoch, _, number = name.removesuffix(".db").replace(SALVAGED, "").partition("-")
     if name.endswith(".db") and len(epoch) == 16 and number.isdecimal():
         return epoch, int(number)
     return None
+
+
+def files_of(folder: Path) -> dict[tuple[str, int], list[Path]]:
+    """The files of a folder of segments by epoch and first number, those that were salvaged less often first.
+
+    Where there are two, a salvage was cut off: the first is still the segment, and the others are made again.
+    """
+    found: dict[tuple[str, int], list[Path]] = {}
+    for path in sorted(folder.iterdir(), key=lambda p: (p.name.count(SALVAGED), p.name)):
+        parts = file_parts(path.name)
+        if parts is not None:
+            found.setdefault(parts, []).append(path)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +122,12 @@ class Catalog:
         row.firsts = [e.first for e in row.entries]
         self.sealed_bytes -= entry.size_bytes
         self.segments -= 1
+
+    def replace(self, entry: Entry, salvaged: Entry) -> None:
+        """A sealed segment has another file from now on."""
+        row = self._rows[entry.epoch]
+        row.entries = [salvaged if e == entry else e for e in row.entries]
+        self.sealed_bytes += salvaged.size_bytes - entry.size_bytes
 
     def oldest(self) -> Entry | None:
         """The sealed segment that goes first."""

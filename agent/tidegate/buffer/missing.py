@@ -1,8 +1,10 @@
 """Missing: what of the numbers will not come, and why; and the ledger rows for what turns out unreadable."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
+from tidegate.buffer.ledger import Ledger
 from tidegate.buffer.segment import Damage
 from tidegate.buffer.state import State
 from tidegate.model.gap import Gap, Why
@@ -30,13 +32,31 @@ def note(state: State, epoch: str, damaged: Sequence[Damage]) -> None:
             state.ledger.write(gaps)
 
 
-def gone(state: State, epoch: str, numbers: Ranges) -> list[tuple[Ranges, Why]]:
-    """Which of these numbers will not come, by reason. Raises sqlite3.Error.
+def unnamed(gaps: Iterable[Gap], ledger: Ledger) -> list[Gap]:
+    """These rows without the numbers that the ledger closes already; not at all where none is left."""
+    left = []
+    for gap in gaps:
+        frames = Ranges(gap.frames).without(ledger.closed(gap.epoch))
+        if frames == Ranges(gap.frames):
+            left.append(gap)
+        elif frames:
+            left.append(replace(gap, frames=tuple(frames), n_is="unknown"))
+    return left
+
+
+def news(state: State, epoch: str, damaged: Sequence[Damage]) -> bool:
+    """Whether any of these numbers is one that the ledger does not close. Raises sqlite3.Error."""
+    closed = state.ledger.closed(epoch)
+    return any(closed.holes(d.first, d.last) for d in damaged)
+
+
+def gone(state: State, target: str, epoch: str, numbers: Ranges) -> list[tuple[Ranges, Why]]:
+    """Which of these numbers a target will not get, by reason. Raises sqlite3.Error.
 
     What the ledger does not name and lies below the floor was acknowledged by every target before it went.
     """
     numbering = state.catalog.numbering(epoch)
-    closed = [(gap.frames, gap.why) for gap in state.ledger.closing(epoch)]
+    closed = [(gap.frames, gap.why) for gap in state.ledger.closing(epoch, target)]
     if numbering is None:
         closed.append((tuple(numbers), Why.EVICTED))
     elif numbering.floor > 1:

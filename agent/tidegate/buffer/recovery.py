@@ -13,13 +13,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tidegate.buffer.block import NO_HASH
-from tidegate.buffer.catalog import Catalog, Entry, Numbering, file_parts
+from tidegate.buffer.catalog import SALVAGED, Catalog, Entry, Numbering, files_of
 from tidegate.buffer.control import FILE, Control
 from tidegate.buffer.cursors import Cursors
 from tidegate.buffer.ledger import Ledger
+from tidegate.buffer.missing import unnamed
+from tidegate.buffer.salvage import Salvaged, put_aside, salvage
 from tidegate.buffer.segment import Segment, connect, is_refusal, look, size_of
 from tidegate.buffer.settings import BufferSettings
-from tidegate.buffer.state import SEGMENTS, State, quarantine, unlink
+from tidegate.buffer.state import SEGMENTS, State, is_full, quarantine, unlink
 from tidegate.buffer.survey import LOOKS, survey
 from tidegate.clock import Clock
 from tidegate.errors import BufferDamaged
@@ -37,11 +39,13 @@ class Findings:
     """What is on disk: good segments, rows for what is not, and why the numbering can't go on ("" when it can)."""
 
     control: Control
+    settings: BufferSettings
     numberings: list[Numbering]
     entries: list[Entry] = field(default_factory=list)
     dropped: list[Entry] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
     carriers: list[tuple[int, str, int]] = field(default_factory=list)
+    salvaged: list[Salvaged] = field(default_factory=list)
     tables: dict[bytes, bytes] = field(default_factory=dict)
     reached: dict[str, int] = field(default_factory=dict)
     made_us: dict[str, int] = field(default_factory=dict)
@@ -74,7 +78,7 @@ def recover(settings: BufferSettings, clock: Clock, targets: Sequence[str], iden
     Sets `clock.boot` and raises the clock's floor. Raises BufferFault when a newer build wrote it, BufferDamaged or
     sqlite3.Error or OSError when the disk can't hold a buffer at all.
     """
-    found = _find(settings.folder)
+    found = _find(settings)
     try:
         return _settle(found, settings, clock, targets, identity)
     except BaseException:
@@ -82,15 +86,16 @@ def recover(settings: BufferSettings, clock: Clock, targets: Sequence[str], iden
         raise
 
 
-def _find(folder: Path) -> Findings:
-    control, reason = _open_control(folder)
-    found = Findings(control, control.numberings(), reason=reason)
-    files = {parts: path for path in (folder / SEGMENTS).iterdir() if (parts := file_parts(path.name)) is not None}
+def _find(settings: BufferSettings) -> Findings:
+    folder = settings.folder
+    control, reason = _open_control(settings)
+    found = Findings(settings, control, control.numberings(), reason=reason)
+    files = {parts: _first(paths) for parts, paths in files_of(folder / SEGMENTS).items()}
     if not found.numberings and not reason:
         found.reason = f"{FILE} was missing" if files else FIRST_START
     for entry in control.segments():
         if entry.sealed:
-            _check_listed(folder, found, entry, files.pop((entry.epoch, entry.first), None))
+            _check_listed(found, entry, files.pop((entry.epoch, entry.first), None))
         elif (entry.epoch, entry.first) not in files:
             log.error("the newest segment, %s, is missing", entry.file)
             found.dropped.append(entry)
@@ -101,35 +106,64 @@ def _find(folder: Path) -> Findings:
             log.info("%s lies below the floor: its removal is carried out now", path.name)
             unlink(path)
         else:
-            _prove_unsealed(folder, found, path, epoch, first)
+            _prove_unsealed(found, path, epoch, first)
     return found
 
 
-def _open_control(folder: Path) -> tuple[Control, str]:
-    path = folder / FILE
+def _first(paths: list[Path]) -> Path:
+    """Of a segment's files the one that counts; what a salvage left that was cut off goes, and is done again."""
+    for path in paths[1:]:
+        log.info("%s: its salvage was cut off and is done again", path.name)
+        unlink(path)
+    return paths[0]
+
+
+def _open_control(settings: BufferSettings) -> tuple[Control, str]:
+    path = settings.folder / FILE
     damage = ""
     for _ in range(LOOKS):
         try:
             return Control.open(path), ""
         except BufferDamaged as error:
             damage = str(error)
-    aside = quarantine(folder, path)
+    aside = quarantine(settings.folder, path, settings.quarantine_bytes_max)
     log.error("%s; put aside as %s. Numbers begin again in a new epoch", damage, aside.name)
     return Control.open(path), f"{FILE} could not be proven"
 
 
-def _check_listed(folder: Path, found: Findings, entry: Entry, path: Path | None) -> None:
+def _check_listed(found: Findings, entry: Entry, path: Path | None) -> None:
     if path is not None and size_of(path) == entry.size_bytes and _readable(path):
-        found.entries.append(entry)
-        return
-    found.dropped.append(entry)
-    if path is None:
+        found.entries.append(replace(entry, salvaged=path.name.count(SALVAGED)))
+    elif path is None:
+        found.dropped.append(entry)
         log.error("segment %s is missing", entry.file)
         found.lose(Why.LOST, entry.epoch, entry.first, entry.last, entry)
-        return
-    aside = quarantine(folder, path)
-    log.error("segment %s is not the file that was sealed; put aside as %s", entry.file, aside.name)
-    found.lose(Why.CORRUPT, entry.epoch, entry.first, entry.last, entry)
+    else:
+        log.error("segment %s is not the file that was sealed", path.name)
+        _salvage(found, path, look, entry, entry.last)
+
+
+def _salvage(
+    found: Findings, path: Path, connect: Callable[[Path], sqlite3.Connection], entry: Entry, reached: int
+) -> None:
+    """Keep what is good of a damaged segment; its file is put aside when all this is written down."""
+    listed = entry if entry.hash != NO_HASH else None
+    try:
+        saved = salvage(path, connect, listed, reached)
+    except (sqlite3.Error, OSError) as error:
+        if not is_full(error):
+            raise
+        log.error("%s: no room on the disk to salvage it (%s)", path.name, error)
+        frames = ((entry.first, max(reached, entry.first)),)
+        saved = Salvaged(path, None, (Gap(Why.CORRUPT, entry.t0, entry.t1, frames=frames, epoch=entry.epoch),))
+    found.dropped.append(entry)
+    found.salvaged.append(saved)
+    found.gaps += saved.gaps
+    found.reach(entry.epoch, reached)
+    if saved.entry is not None:
+        found.entries.append(saved.entry)
+        with closing(look(path.with_name(saved.entry.file))) as db:
+            found.tables.update(db.execute("SELECT hash, document FROM tables").fetchall())
 
 
 def _readable(path: Path) -> bool:
@@ -141,7 +175,7 @@ def _readable(path: Path) -> bool:
         return False
 
 
-def _prove_unsealed(folder: Path, found: Findings, path: Path, epoch: str, first: int) -> None:
+def _prove_unsealed(found: Findings, path: Path, epoch: str, first: int) -> None:
     """A file that is not listed as sealed: the newest of its epoch, or all of them when control.db was lost."""
     proven = survey(path, connect)
     if proven.refused is not None and is_refusal(proven.refused):
@@ -152,17 +186,25 @@ def _prove_unsealed(folder: Path, found: Findings, path: Path, epoch: str, first
         unlink(path)
         return
     before = next((e.hash for e in listed if e.epoch == epoch and e.last == first - 1 and e.sealed), None)
-    if proven.meta is not None and before not in (None, proven.meta.before):
+    strange = proven.meta is not None and before not in (None, proven.meta.before)
+    if strange:
         proven = replace(proven, damage="it does not go on from the segment before it", entry=None)
     if proven.damage or proven.entry is None:
-        aside = quarantine(folder, path)
-        what = proven.damage or "its blocks are gone"
-        log.error("segment %s can't be proven (%s); put aside as %s", path.name, what, aside.name)
-        last = max(first, proven.reached)
-        found.dropped.append(Entry(epoch, first, last, 0, 0, 0, 0, 0, NO_HASH))
-        found.lose(Why.CORRUPT, epoch, first, last)
+        log.error("segment %s can't be proven: %s", path.name, proven.damage or "its blocks are gone")
+        last = max(first, proven.reached, *(e.last for e in listed if (e.epoch, e.first) == (epoch, first)))
+        nothing = Entry(epoch, first, last, 0, 0, 0, 0, 0, NO_HASH)
+        if strange:
+            found.dropped.append(nothing)
+            found.salvaged.append(Salvaged(path, None, ()))
+            found.lose(Why.CORRUPT, epoch, first, last)
+        else:
+            _salvage(found, path, connect, nothing, last)
+        if epoch == found.current and not any(e.epoch == epoch and e.first > first for e in listed):
+            found.reason = found.reason or "the end of the newest segment could not be proven"
         return
-    entry = replace(proven.entry, size_bytes=_seal(path))
+    entry = replace(proven.entry, size_bytes=_seal(path), salvaged=path.name.count(SALVAGED))
+    for hole in proven.holes:
+        found.lose(Why.CORRUPT, epoch, *hole)
     found.entries.append(entry)
     found.carriers += [(row, epoch, number) for row, number in proven.carriers]
     assert proven.meta is not None
@@ -204,7 +246,7 @@ def _settle(found: Findings, settings: BufferSettings, clock: Clock, targets: Se
         _owe(catalog, cursors, lost=found.reason != FIRST_START and not known_box)
         if not clean or (found.boot and not last_boot):
             ledger.write([_crash_window(found, catalog, ledger, settings, clock, last_start_us)])
-        ledger.write(found.gaps)
+        ledger.write(unnamed(found.gaps, ledger))
         control.add_boot(clock.boot, kernel_boot(), clock.now_us(), clock.mono_us(), clock.state)
         control.set_box(identity, False, wall_us)
         marks = cursors.marks(everything=True)
@@ -213,6 +255,8 @@ def _settle(found: Findings, settings: BufferSettings, clock: Clock, targets: Se
     ledger.refresh()
     current = catalog.numberings[-1]
     entries = catalog.sealed(current.epoch)
+    for saved in found.salvaged:
+        put_aside(settings.folder, saved, settings.quarantine_bytes_max)
     tail = entries[-1].hash if entries else NO_HASH
     state = State(
         settings, clock, control, ledger, cursors, catalog, current.epoch, current.last, tail, identity, False

@@ -1,5 +1,6 @@
 """BufferSettings: where the buffer lies on disk and the limits it keeps. It knows no configuration file."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,9 @@ class BufferSettings:
     A reading reaches the buffer at most `reading_delay_s_max` after it was taken: a crash window begins so much early.
     A loss that lasts is told again at most `telling_delay_s_max` later: a crash window begins where it was last told.
     Cursors are stored at the latest `cursor_interval_s` after an acknowledgement.
+    What every target has goes `keep_s` after it was taken. With less than `free_bytes_min` free on the disk (or a
+    twentieth of a disk that is small) the buffer grows no more. `scrub_bytes_s` of the sealed segments are proven a
+    second, all of them every `scrub_pause_s`; files that were put aside go beyond `quarantine_bytes_max`.
 
     Raises ValueError when a limit is not positive, `commit_bytes` passes COMMIT_BYTES_MAX, or the quota holds fewer
     than SEGMENTS_IN_QUOTA_MIN segments.
@@ -36,6 +40,12 @@ class BufferSettings:
     telling_delay_s_max: float = 60.0
     queue_bytes_max: int = 64 << 20
     cursor_interval_s: float = 1.0
+    keep_s: float = math.inf
+    free_bytes_min: int = 200_000_000
+    scrub_bytes_s: int = 1 << 20
+    scrub_delay_s: float = 60.0
+    scrub_pause_s: float = 86_400.0
+    quarantine_bytes_max: int = 64 << 20
 
     def __post_init__(self) -> None:
         for name in self.__slots__:

@@ -92,10 +92,15 @@ def unlink(path: Path) -> None:
     sync_folder(path.parent)
 
 
-def quarantine(folder: Path, path: Path) -> Path:
-    """Put a database and its journals aside, under a name that is free; returns it."""
+def quarantine(folder: Path, path: Path, bytes_max: int) -> Path:
+    """Put a database and its journals aside, under a name that is free; returns it.
+
+    Of what lies there the oldest files go, until `bytes_max` hold the rest; the newest stays however large it is.
+    """
     target = folder / QUARANTINE
-    target.mkdir(exist_ok=True)
+    if not target.is_dir():
+        target.mkdir()
+        sync_folder(folder)
     number = 0
     while (target / f"{path.name}.{number}").exists():
         number += 1
@@ -106,3 +111,14 @@ def quarantine(folder: Path, path: Path) -> Path:
     sync_folder(target)
     sync_folder(path.parent)
     return aside
+    _bound(target, aside.name, bytes_max)
+
+
+def _bound(folder: Path, newest: str, bytes_max: int) -> None:
+    # st_ctime is when it was put here: a rename changes it, and nothing writes to it afterwards.
+    lying = sorted(((p.stat().st_ctime_ns, p) for p in folder.iterdir() if p.is_file()), reverse=True)
+    used = 0
+    for _, path in lying:
+        used += size_of(path)
+        if used > bytes_max and not path.name.startswith(newest):
+            path.unlink(missing_ok=True)

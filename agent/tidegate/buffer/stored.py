@@ -5,7 +5,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from tidegate.buffer.catalog import Entry
+from tidegate.buffer.catalog import Entry, files_of
 from tidegate.buffer.control import FILE, Control
 from tidegate.buffer.cursors import Cursors
 from tidegate.buffer.segment import connect, size_of
@@ -62,7 +62,7 @@ def _stored(folder: Path, control: Control) -> Stored:
     gaps = control.db.execute("SELECT why, count(*) FROM ledger GROUP BY why ORDER BY why").fetchall()
     return Stored(
         folder=str(folder),
-        bytes_used=sum(size_of(folder / SEGMENTS / e.file) for e in entries) + size_of(folder / FILE),
+        bytes_used=sum(size_of(p) for ps in files_of(folder / SEGMENTS).values() for p in ps) + size_of(folder / FILE),
         segments=len(entries),
         readings=sum(e.readings for e in entries),
         t0=min((e.t0 for e in entries), default=0),

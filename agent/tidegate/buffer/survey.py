@@ -2,15 +2,16 @@
 
 import sqlite3
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tidegate.buffer.block import Block, decode, prove
-from tidegate.buffer.catalog import Entry, file_parts
+from tidegate.buffer.catalog import SALVAGED, Entry, file_parts
 from tidegate.buffer.segment import COLUMNS, Meta, meta_of, size_of
 from tidegate.errors import BufferDamaged
 from tidegate.model.frame import Frame, Kind
 from tidegate.model.gap import Gap
+from tidegate.proof import Ranges
 
 # A read error of a healthy file shows as "malformed" too: look again before believing it.
 LOOKS = 3
@@ -22,7 +23,8 @@ class Survey:
 
     `entry` covers what was proven (None: not one block); `reached` is the last number that the file speaks of at
     all, `t0` the earliest gateway time of the last proven block, `boot` of its last frame; `carriers` are gap frames
-    as (ledger id, number). `refused` is set when the disk, not the file, was at fault: looking later may help.
+    as (ledger id, number); `holes` are numbers that a salvaged segment has no blocks of. `refused` is set when the
+    disk, not the file, was at fault: looking later may help.
     """
 
     path: Path
@@ -33,6 +35,7 @@ class Survey:
     t0: int = 0
     boot: int = 0
     carriers: tuple[tuple[int, int], ...] = ()
+    holes: Ranges = field(default_factory=Ranges)
     refused: sqlite3.OperationalError | None = None
 
 
@@ -90,12 +93,16 @@ def _prove(path: Path, db: sqlite3.Connection) -> Survey:
         return Survey(path, meta, None, 0, f"it says that it is {meta.epoch}-{meta.first}")
     total = _Sum(meta.first - 1, meta.before)
     carriers: list[tuple[int, int]] = []
+    holes, may_miss = Ranges(), SALVAGED in path.name
     damage = ""
     try:
         if db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
             damage = "quick_check finds it malformed"
         for row in db.execute(f"SELECT {COLUMNS} FROM blocks ORDER BY first"):
             block = Block(*row)
+            if may_miss and block.first > total.last + 1:
+                holes.add(total.last + 1, block.first - 1)
+                total.last, total.hash = block.first - 1, block.prev
             _prove_next(total, block)
             carriers += _carriers(block)
             total.add(block)
@@ -103,7 +110,8 @@ def _prove(path: Path, db: sqlite3.Connection) -> Survey:
         raise
     except (sqlite3.DatabaseError, BufferDamaged, TypeError, ValueError) as error:
         damage = damage or str(error)
-    return _survey(path, meta, total, carriers, damage, _reached(db, total.last) if damage else total.last)
+    reached = _reached(db, total.last) if damage else total.last
+    return replace(_survey(path, meta, total, carriers, damage, reached), holes=holes)
 
 
 def _prove_next(total: _Sum, block: Block) -> None:

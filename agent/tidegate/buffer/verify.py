@@ -7,7 +7,7 @@ import sqlite3
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tidegate.buffer.catalog import Entry, file_parts
+from tidegate.buffer.catalog import Entry, files_of
 from tidegate.buffer.control import FILE, Control
 from tidegate.buffer.ledger import Ledger
 from tidegate.buffer.segment import connect, look, size_of
@@ -51,14 +51,15 @@ def verify(folder: Path, running: bool) -> Report:
     aside = folder / QUARANTINE
     put_aside = [p for p in aside.iterdir() if not p.name.endswith(JOURNALS)] if aside.is_dir() else []
     if put_aside:
-        report.notes.append(f"{len(put_aside)} files were put aside in {QUARANTINE}/ at earlier starts")
+        report.notes.append(f"{len(put_aside)} files were put aside in {QUARANTINE}/")
     return report
 
 
 def _prove_segments(folder: Path, report: Report, running: bool) -> list[Survey]:
     found = []
-    named = sorted((parts, p) for p in (folder / SEGMENTS).iterdir() if (parts := file_parts(p.name)) is not None)
-    for _, path in named:
+    for _, (path, *cut_off) in sorted(files_of(folder / SEGMENTS).items()):
+        if cut_off and not running:
+            report.notes.append(f"{path.name}: its salvage was cut off; the next start does it again")
         unsealed = any(path.with_name(path.name + end).exists() for end in JOURNALS)
         if running and unsealed:
             continue
@@ -75,7 +76,7 @@ def _prove_segments(folder: Path, report: Report, running: bool) -> list[Survey]
             report.frames += proven.entry.frames
             report.readings += proven.entry.readings
             numbers = report.numbers.setdefault(proven.entry.epoch, Ranges())
-            numbers.add(proven.entry.first, proven.entry.last)
+            numbers.update(proven.holes.holes(proven.entry.first, proven.entry.last))
     return found
 
 
@@ -107,13 +108,14 @@ def _prove_control(folder: Path, surveys: list[Survey], report: Report) -> None:
 
 
 def _compare(folder: Path, control: Control, surveys: list[Survey], report: Report) -> None:
-    proven = {s.entry.file: s.entry for s in surveys if s.entry is not None and not s.damage}
+    proven = {s.path.name: s.entry for s in surveys if s.entry is not None and not s.damage}
+    lying = files_of(folder / SEGMENTS)
     for entry in control.segments():
-        path = folder / SEGMENTS / entry.file
-        if not path.exists():
+        paths = lying.get((entry.epoch, entry.first))
+        if paths is None:
             report.damage.append(f"{entry.file}: it is listed and missing")
-        elif entry.sealed and entry.file in proven and not _same(entry, proven[entry.file], size_of(path)):
-            report.damage.append(f"{entry.file}: it is not the file that was sealed")
+        elif entry.sealed and (found := proven.get(paths[0].name)) and not _same(entry, found, size_of(paths[0])):
+            report.damage.append(f"{paths[0].name}: it is not the file that was sealed")
     ledger = Ledger(control.db)
     for numbering in control.numberings():
         held = report.numbers.get(numbering.epoch, Ranges()).copy()

@@ -17,8 +17,9 @@ from tidegate.buffer import ballast, missing
 from tidegate.buffer.block import NO_HASH, Block, Encoded, encode
 from tidegate.buffer.catalog import Entry, Numbering
 from tidegate.buffer.retention import free, make_room
+from tidegate.buffer.salvage import Salvaged, adopt, put_aside, salvage
 from tidegate.buffer.segment import Damage, Found, Meta, Segment, collect, connect
-from tidegate.buffer.state import State, faults, is_full, quarantine, unlink
+from tidegate.buffer.state import State, faults, is_full, unlink
 from tidegate.buffer.survey import Survey, survey
 from tidegate.errors import BufferFault
 from tidegate.model.frame import Frame, Kind
@@ -259,31 +260,38 @@ class Writer:
         return end == (state.last, state.hash)
 
     def _abandon(self, path: Path, damage: str) -> None:
-        """The newest segment is damaged: put it aside, say so, number anew."""
+        """The newest segment is damaged: keep what is good of it, say what is lost, number anew, put it aside."""
         state, entry = self._state, self._state.catalog.active
-        aside = quarantine(state.settings.folder, path)
-        log.error("segment %s can't be proven (%s); put aside as %s", path.name, damage, aside.name)
-        gaps = []
-        if entry is not None:
+        log.error("segment %s can't be proven: %s", path.name, damage)
+        salvaged = Salvaged(path, None, ())
+        if entry is not None and path.exists():
+            salvaged = salvage(path, connect, entry, entry.last)
+        elif entry is not None:
             frames = ((entry.first, entry.last),)
-            gaps = [Gap(Why.CORRUPT, entry.t0, entry.t1, entry.readings, "exact", frames=frames, epoch=entry.epoch)]
-        self._begin("the newest segment was damaged", gaps)
+            lost = Gap(Why.CORRUPT, entry.t0, entry.t1, entry.readings, "exact", frames=frames, epoch=entry.epoch)
+            salvaged = Salvaged(path, None, (lost,))
+        self._begin("the newest segment was damaged", salvaged.gaps, salvaged.entry)
+        put_aside(state.settings.folder, salvaged, state.settings.quarantine_bytes_max)
 
-    def _begin(self, reason: str, gaps: Sequence[Gap] = ()) -> None:
+    def _begin(self, reason: str, gaps: Sequence[Gap] = (), kept: Entry | None = None) -> None:
         state, before = self._state, self._state.epoch
         epoch = new_epoch()
         for target in state.cursors.targets:
             state.cursors.begin(target, epoch, 1)
-        left = bool(state.catalog.sealed(before))
+        left = kept is not None or bool(state.catalog.sealed(before))
         try:
             with state.transaction():
                 state.ledger.write(gaps)
                 state.control.drop_unsealed()
+                if kept is not None:
+                    state.control.list_segment(kept)
                 ordinal = state.control.begin(epoch, 1, reason)
         except BaseException:
             state.cursors.forget(epoch)
             raise
         state.catalog.active = None
+        if kept is not None:
+            state.catalog.seal(kept)
         state.catalog.number(Numbering(ordinal, epoch, 1, 0))
         if not left:
             state.catalog.forget(before)
@@ -331,10 +339,20 @@ class Writer:
         with faults("ledger"):
             missing.note(self._state, epoch, damaged)
 
-    def gone(self, epoch: str, numbers: Ranges) -> list[tuple[Ranges, Why]]:
-        """Which of these numbers will not come, and why."""
+    def news(self, epoch: str, damaged: Sequence[Damage]) -> bool:
+        """Whether any of these numbers is not in the ledger yet."""
         with faults("ledger"):
-            return missing.gone(self._state, epoch, numbers)
+            return missing.news(self._state, epoch, damaged)
+
+    def adopt(self, entry: Entry, salvaged: Salvaged) -> None:
+        """Take what was salvaged of a damaged segment for the segment."""
+        with faults("salvage"):
+            adopt(self._state, entry, salvaged)
+
+    def gone(self, target: str, epoch: str, numbers: Ranges) -> list[tuple[Ranges, Why]]:
+        """Which of these numbers a target will not get, and why."""
+        with faults("ledger"):
+            return missing.gone(self._state, target, epoch, numbers)
 
     def table(self, key: bytes) -> bytes | None:
         """The document of a tag table."""
