@@ -26,7 +26,7 @@ def twins() -> list[Extension]:
 
 
 setup(
-    packages=[*find_packages("agent"), *find_packages("drivers"), *PROFILES, "tidegate_example"],
-    package_data={"": ["*.pyx", "py.typed", "*.json", "*.toml", "*.csv", "*.md", "*.sql"]},
+    packages=[*find_packages("agent"), *find_packages("drivers"), *PROFILES, "tidegate_example", "tidegate_systemd"],
+    package_data={"": ["*.pyx", "py.typed", "*.json", "*.toml", "*.csv", "*.md", "*.sql", "*.service"]},
     ext_modules=twins(),
 )

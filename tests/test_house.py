@@ -22,6 +22,8 @@ MAY_IMPORT = {
     "secret": set(),
     "proof": set(),
     "local": {"errors"},
+    "notify": set(),
+    "watchdog": {"model", "notify"},
     "model": {"errors", "twins", "clock"},
     "acquire": {"errors", "clock", "model"},
     "shape": {"errors", "clock", "model", "twins"},
@@ -32,10 +34,11 @@ MAY_IMPORT = {
     "health": {"errors", "clock", "twins", "acquire", "buffer", "publish"},
     "gateway": {
         "errors", "clock", "model", "acquire", "shape", "buffer", "publish", "config", "health", "local",
+        "notify", "watchdog",
     },
     "cli": {
         "errors", "clock", "twins", "secret", "proof", "model", "acquire", "shape", "buffer", "publish", "config",
-        "gateway", "health", "local", "tail",
+        "gateway", "health", "local", "tail", "notify",
     },
 }  # fmt: skip
 DRIVERS_MAY_IMPORT = (

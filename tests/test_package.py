@@ -45,6 +45,7 @@ def test_the_compiled_wheel_has_twins_profiles_and_no_generated_c(tmp_path: Path
     assert "tidegate/model/_frame_c" in twins
     assert PROFILE in names
     assert "tidegate_example/gateway.toml" in names
+    assert "tidegate_systemd/tidegate.service" in names
     assert "tidegate/publish/formats/schemas/data.json" in names
     assert [n for n in names if n.endswith(".c") or n.startswith(("tests", "demo", "build"))] == []
 

@@ -19,8 +19,11 @@ from tidegate.errors import TidegateError
 from tidegate.health import Sources, plain
 from tidegate.local import answering
 from tidegate.model.frame import Frame, Kind
+from tidegate.model.progress import Progress
+from tidegate.notify import Notifier
 from tidegate.publish.target import Target
 from tidegate.shape.shaper import Shaper
+from tidegate.watchdog import Watchdog
 
 log = logging.getLogger("tidegate")
 
@@ -64,13 +67,21 @@ class ShapedSink:
 
 
 class Gateway:
-    """One running agent. `drivers` are the driver classes by name."""
+    """One running agent. `drivers` are the driver classes by name; `notifier` tells the service manager."""
 
-    def __init__(self, config: Config, drivers: Mapping[str, type[Driver]], clock: Clock, version: str) -> None:
+    def __init__(
+        self,
+        config: Config,
+        drivers: Mapping[str, type[Driver]],
+        clock: Clock,
+        version: str,
+        notifier: Notifier,
+    ) -> None:
         self._config = config
         self._drivers = drivers
         self._clock = clock
         self._version = version
+        self._notifier = notifier
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set. Raises BufferLocked, BufferDamaged, or StageFailed when a stage died."""
@@ -109,12 +120,17 @@ class Gateway:
         publishing = [asyncio.create_task(t.run(), name=f"target {t.name}") for t in targets]
         polling = asyncio.create_task(poller.run(), name="poller")
         stopping = asyncio.create_task(stop.wait(), name="stop")
+        watching = asyncio.create_task(self._watchdog(poller, targets, buffer).run(), name="watchdog")
+        self._notifier.ready()
         log.info("running: %d devices, %d targets", len(self._config.devices), len(targets))
         try:
-            ended, _ = await asyncio.wait([*publishing, polling, stopping], return_when=asyncio.FIRST_COMPLETED)
+            ended, _ = await asyncio.wait(
+                [*publishing, polling, watching, stopping], return_when=asyncio.FIRST_COMPLETED
+            )
         finally:
             stopping.cancel()
-            await _cancel([polling])
+            self._notifier.stopping()
+            await _cancel([watching, polling])
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(_last_words(targets, buffer), LAST_WORDS_S)
             await _cancel(publishing)
@@ -122,6 +138,17 @@ class Gateway:
             error = None if task.cancelled() else task.exception()
             log.error("%s ended: %r", task.get_name(), error, exc_info=error)
             raise StageFailed(f"{task.get_name()} ended: {error!r}")
+
+    def _watchdog(self, poller: Poller, targets: list[Target], buffer: Buffer) -> Watchdog:
+        def words() -> str:
+            up, down = poller.count()
+            connected = sum(target.connected for target in targets)
+            return f"{up} devices up, {down} down; {connected} of {len(targets)} targets connected"
+
+        def parts() -> tuple[Progress, ...]:
+            return (*poller.progress(), buffer.progress(), *(target.progress() for target in targets))
+
+        return Watchdog(self._notifier, parts, words)
 
 
 async def _last_words(targets: list[Target], buffer: Buffer) -> None:

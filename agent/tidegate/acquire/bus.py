@@ -23,6 +23,7 @@ from tidegate.errors import DriverError, InvalidReply, NotConnected, Shed
 from tidegate.model.device import Device
 from tidegate.model.frame import Frame
 from tidegate.model.gap import Why
+from tidegate.model.progress import Progress
 
 OPEN_DEADLINE_S = 15.0
 CLOSE_DEADLINE_S = 3.0
@@ -34,6 +35,8 @@ LATE_IN_A_ROW_MAX = 16
 PROBE_SHARE = 0.1
 # A bus that is found closed within so short a time was closed before: nothing was asked, and no answer is lost.
 ASKED_US_MIN = 1_000
+# Everything a bus does has a deadline, and the sum of those around one read is less, but for the read's own.
+PATIENCE_S = 60.0
 
 log = logging.getLogger("tidegate.acquire")
 
@@ -62,6 +65,9 @@ class Bus:
         self._serving = False
         self._stopping = False
         self._worked = False
+        # For whoever looks whether it still moves: what it got done, reads under way, and whether it may well wait.
+        self._moved = self._busy = 0
+        self._pausing = True
         self._queue: deque[Turn[Unit]] = deque()
         self._idle: deque[asyncio.Future[None]] = deque()
         self._readers: list[Reader] = []
@@ -101,6 +107,12 @@ class Bus:
                 if turn.parked or turn.resting:
                     self._pass_over(turn, now_us, Why.DEVICE_DOWN)
 
+    def progress(self) -> Progress:
+        """Whether it gets done what it has to: opening, closing, reading what is offered."""
+        longest_us = max(turn.deadline_us for unit in self.units for turn in unit.turns)
+        owes = not self._stopping and not self._pausing and (not self._serving or self._busy > 0 or bool(self._queue))
+        return Progress(f"bus {self.name}", self._moved, owes, PATIENCE_S + longest_us / 1e6)
+
     def stop(self) -> bool:
         """Read nothing more; whether reads may be under way, so that it pays to wait for `run` to return."""
         self._stopping = True
@@ -113,6 +125,8 @@ class Bus:
         """Keep the bus open and read what is offered, until `stop` or cancelled."""
         try:
             while not self._stopping:
+                self._pausing = False
+                self._moved += 1
                 try:
                     await self._open()
                     await self._serve()
@@ -194,12 +208,18 @@ class Bus:
             if unit.bus_gone(error.what):
                 await self._hand_over(unit.silence(None))
             unit.try_at(self._clock.now_us() + round(wait_s * 1e6))
+        self._pausing = True
         await asyncio.sleep(wait_s)
 
     async def _work(self, reader: Reader) -> None:
         while self._serving:
             if self._queue:
-                await self._take(self._queue.popleft(), reader)
+                self._busy += 1
+                try:
+                    await self._take(self._queue.popleft(), reader)
+                finally:
+                    self._busy -= 1
+                    self._moved += 1
             else:
                 idle: asyncio.Future[None] = asyncio.get_running_loop().create_future()
                 self._idle.append(idle)

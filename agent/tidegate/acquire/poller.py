@@ -18,6 +18,7 @@ from tidegate.acquire.wheel import TICK_US, Wheel, phase_us
 from tidegate.clock import Clock
 from tidegate.model.device import Device
 from tidegate.model.gap import Gap
+from tidegate.model.progress import Progress
 
 # How often the poller looks for reads that overrun their deadline, and tells what is lost.
 WATCH_US = 500_000
@@ -25,6 +26,8 @@ WATCH_US = 500_000
 EARLY_US = 200
 # How long reads under way may take to end when the gateway stops: what is read then is still kept.
 FINISH_S = 1.0
+# The wheel turns at least each WATCH_US.
+WHEEL_PATIENCE_S = 10.0
 
 
 class Poller:
@@ -58,6 +61,7 @@ class Poller:
         self._wheel: Wheel[Turn[Unit]] = Wheel()
         self._alarm: asyncio.Future[None] | None = None
         self._alarm_us = 0
+        self._turned = 0
 
     async def run(self) -> None:
         """Poll until cancelled; then reads under way end, the drivers are closed, and what was lost is told.
@@ -87,6 +91,13 @@ class Poller:
         states = [unit.state for unit in self._units]
         return states.count(UP), states.count(DOWN) + states.count(BACKING_OFF)
 
+    def progress(self) -> tuple[Progress, ...]:
+        """Whether the wheel and each bus move."""
+        return (
+            Progress("the polling wheel", self._turned, True, WHEEL_PATIENCE_S),
+            *(bus.progress() for bus in self._buses),
+        )
+
     def _begin(self) -> None:
         """Put every group on the wheel; groups of one interval are spread over it."""
         start_us = -(-self._clock.mono_us() // TICK_US) * TICK_US
@@ -108,6 +119,7 @@ class Poller:
         loop = asyncio.get_running_loop()
         watch_us = 0
         while True:
+            self._turned += 1
             now_us = self._clock.mono_us() + EARLY_US
             for turn in self._wheel.due(now_us):
                 self._bus_of[turn.group.device].offer(turn)

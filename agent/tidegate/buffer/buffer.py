@@ -26,6 +26,7 @@ from tidegate.errors import BufferFault
 from tidegate.model.frame import Frame
 from tidegate.model.gap import Gap, Why
 from tidegate.model.identity import box
+from tidegate.model.progress import Progress
 from tidegate.model.tag import TagTable
 from tidegate.proof import Ranges
 
@@ -330,6 +331,10 @@ class Buffer:
             commit_ms_max=round(figures.commit_ms_max, 3),
             fault=figures.fault,
         )
+
+    def progress(self) -> Progress:
+        """Whether what waits is being committed."""
+        return self._committer.progress()
 
     def _waiting(self, target: str) -> list[tuple[str, Ranges]]:
         """What a target is owed and has not acknowledged, by epoch, older ones first."""

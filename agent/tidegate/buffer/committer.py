@@ -19,10 +19,13 @@ from tidegate.buffer.writer import NO_TABLE, Done, Writer
 from tidegate.errors import BufferFault, Shed
 from tidegate.model.frame import FRAME_BYTES_MAX, Frame
 from tidegate.model.gap import Gap, Why
+from tidegate.model.progress import Progress
 
 log = logging.getLogger(__name__)
 
 RETRY_S = 1.0
+# A commit that takes longer hangs in the disk; one that fails is tried again, and a restart would not help it.
+PATIENCE_S = 120.0
 INT64_MAX = (1 << 63) - 1
 RECENT_COMMITS = 4096
 
@@ -72,7 +75,7 @@ class Committer:
         self._age_timer: asyncio.TimerHandle | None = None
         self._aging = ("", 0)
         self._flushes: list[tuple[int, asyncio.Future[None]]] = []
-        self._done = 0
+        self._done = self._attempts = 0
         self._closed = self._stopped = False
         self.figures = Figures()
         self.epoch, self.last = state.epoch, state.last
@@ -87,6 +90,11 @@ class Committer:
     def queue_readings(self) -> int:
         """Readings in memory that are not committed."""
         return self._intake.readings
+
+    def progress(self) -> Progress:
+        """Whether what waits is being committed."""
+        owes = self._load is not None or not self._intake.empty
+        return Progress("commits", self._attempts, owes, PATIENCE_S + self._settings.commit_interval_s)
 
     async def put(self, frame: Frame) -> "asyncio.Future[int]":
         """Wait for room; a future of the frame's number, done when it is committed, or Shed."""
@@ -202,6 +210,7 @@ class Committer:
         assert self._loop is not None
         if future.cancelled():
             return
+        self._attempts += 1
         error = future.exception()
         if error is not None:
             self._failed(error)

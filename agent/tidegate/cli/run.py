@@ -15,6 +15,7 @@ from tidegate.acquire.registry import broken, drivers
 from tidegate.clock import Clock
 from tidegate.config.load import Config, load
 from tidegate.gateway import Gateway
+from tidegate.notify import Notifier
 
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 LEVELS = ("debug", "info", "warning", "error")
@@ -46,4 +47,4 @@ async def _run(config: Config, number: str) -> None:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    await Gateway(config, drivers(), Clock(), number).run(stop)
+    await Gateway(config, drivers(), Clock(), number, Notifier(os.environ)).run(stop)

@@ -16,6 +16,7 @@ from random import Random
 from tidegate.buffer.buffer import Buffer
 from tidegate.clock import Clock
 from tidegate.errors import PublishError, TargetRefused, TidegateError
+from tidegate.model.progress import Progress
 from tidegate.publish.context import Context, Counts
 from tidegate.publish.delivery import Delivery
 from tidegate.publish.faults import (
@@ -43,6 +44,8 @@ LEARNED_S_MAX = 600.0
 # Before it, nothing can be said about how fast the disk fills.
 DISK_LOOK_S_MIN = 60.0
 DAY_S = 86_400.0
+# Connecting and every acknowledgement have deadlines that are shorter.
+PATIENCE_S = 90.0
 
 
 class State(StrEnum):
@@ -124,6 +127,7 @@ class Target:
         self._message_bytes_max = settings.message_bytes_max
         self._retain = True
         self._silent_ends = 0
+        self._turns = 0
         self._first_look_us = clock.mono_us()
 
     @property
@@ -132,9 +136,24 @@ class Target:
         return self._settings.name
 
     @property
+    def connected(self) -> bool:
+        """Whether the broker is there now."""
+        return self._state == State.CONNECTED
+
+    @property
     def drained(self) -> bool:
         """Whether it makes no sense to wait for this target: nothing is left to be acknowledged, or it is not there."""
         return self._state != State.CONNECTED or self._delivery is None or self._delivery.drained
+
+    def progress(self) -> Progress:
+        """Whether what is owed is being delivered, or its broker is tried again when it was said to be."""
+        if self._state in (State.CONNECTING, State.CONNECTED):
+            owes = self._state == State.CONNECTING or not self.drained
+        else:
+            owes = self._next_try_s is not None and self._next_try_s < asyncio.get_running_loop().time()
+        counts = self._counts
+        moved = self._turns + counts.messages + counts.acknowledged + counts.refused
+        return Progress(f"target {self.name}", moved, owes, PATIENCE_S)
 
     async def run(self) -> None:
         """Serve the target until cancelled; then say goodbye to the broker."""
@@ -261,6 +280,7 @@ class Target:
         return pause_s
 
     def _turn(self, state: State, why: str) -> None:
+        self._turns += 1
         if state != self._state:
             self._state, self._since_us = state, self._clock.now_us()
         self._why = why

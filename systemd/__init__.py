@@ -1,0 +1,1 @@
+"""The unit for systemd, as a package, so that it is in the wheel."""
