@@ -14,14 +14,13 @@ from dataclasses import dataclass
 from tidegate.buffer import ballast, lock, reader
 from tidegate.buffer.catalog import Entry
 from tidegate.buffer.committer import Committed, Committer
-from tidegate.buffer.letters import Letters
 from tidegate.buffer.recovery import recover
 from tidegate.buffer.scrub import Scrubber, ScrubStatus
 from tidegate.buffer.segment import Found, sync_folder
 from tidegate.buffer.settings import BufferSettings
 from tidegate.buffer.state import SEGMENTS, State
 from tidegate.buffer.writer import Writer
-from tidegate.clock import Clock
+from tidegate.clock import Clock, Known
 from tidegate.errors import BufferFault
 from tidegate.model.frame import Frame
 from tidegate.model.gap import Gap, Why
@@ -85,8 +84,8 @@ class BufferStatus:
     commit_ms: float
     commit_ms_max: float
     fault: str
-
     scrub: ScrubStatus
+
 
 class Buffer:
     """The buffer of one gateway. Made by `open`; everything else is called on the loop, after `start`."""
@@ -101,9 +100,8 @@ class Buffer:
         self._tables: dict[bytes, TagTable] = {}
         self._documents: dict[bytes, bytes] = {}
         self._committer = Committer(state, self._writer, self._writing, self._documents)
-        self._store_timer: asyncio.TimerHandle | None = None
         self._scrubber = Scrubber(state, self._writer, self._writing, self._reading, self._committer.announce)
-        self.letters = Letters(state, self._writing, self.read, self._committer.announce)
+        self._store_timer: asyncio.TimerHandle | None = None
         self._storing = False
         self._store_again = False
 
@@ -146,8 +144,8 @@ class Buffer:
         """Begin to commit; announces what the start found missing."""
         self._committer.listen(self._after_commit)
         self._committer.start(asyncio.get_running_loop())
-
         self._scrubber.start()
+
     async def close(self) -> None:
         """Commit all that was put, store the cursors, seal, unlock. Safe to call twice.
 
@@ -157,8 +155,8 @@ class Buffer:
             return
         held, self._held = self._held, None
         self._committer.close()
-        if self._store_timer is not None:
         await self._scrubber.stop()
+        if self._store_timer is not None:
             self._store_timer.cancel()
         loop = asyncio.get_running_loop()
         try:
@@ -266,6 +264,10 @@ class Buffer:
             self._tables[hash] = TagTable.parse(document)
         return self._tables[hash]
 
+    def time_known(self, boot: int) -> Known | None:
+        """A moment of a start at which the time was known, for frames that were taken before it; None: not yet."""
+        return self._state.times.known(boot)
+
     def since(self, target: str, epoch: str) -> int:
         """The first number of the epoch that this target is owed: from there on every number comes or is in a gap."""
         since = self._state.cursors.since(target, epoch)
@@ -305,16 +307,16 @@ class Buffer:
         self._committer.renumbered(epoch)
         return epoch
 
-    def status(self) -> BufferStatus:
-        """How the buffer is now."""
-        figures, catalog = self._committer.figures, self._state.catalog
-        waiting = {t: self._waiting(t) for t in self._state.cursors.targets}
-        return BufferStatus(
     def scrub(self) -> ScrubStatus:
         """Prove all sealed segments now, without pauses; how far it is."""
         self._scrubber.hurry()
         return self._scrubber.status
 
+    def status(self) -> BufferStatus:
+        """How the buffer is now."""
+        figures, catalog = self._committer.figures, self._state.catalog
+        waiting = {t: self._waiting(t) for t in self._state.cursors.targets}
+        return BufferStatus(
             epoch=self.epoch,
             first=self.first,
             last=self.last,
@@ -330,6 +332,7 @@ class Buffer:
             commit_ms=round(figures.commit_ms, 3),
             commit_ms_max=round(figures.commit_ms_max, 3),
             fault=figures.fault,
+            scrub=self._scrubber.status,
         )
 
     def progress(self) -> Progress:
@@ -339,7 +342,6 @@ class Buffer:
     def _waiting(self, target: str) -> list[tuple[str, Ranges]]:
         """What a target is owed and has not acknowledged, by epoch, older ones first."""
         cursors = self._state.cursors
-            scrub=self._scrubber.status,
         holes = [(e.epoch, cursors.waiting(target, e.epoch, e.first, e.last)) for e in self.extents()]
         return [(epoch, ranges) for epoch, ranges in holes if ranges]
 
