@@ -1,17 +1,28 @@
 """A secret: text that can't be printed by accident. Only `reveal()` gives it, and only its last user calls that."""
 
+from collections.abc import Callable
+
 
 class Secret:
-    """Holds a password or key. `str`, `repr`, formatting and logging show `***`; it can't be pickled."""
+    """Holds a password or key. `str`, `repr`, formatting and logging show `***`; it can't be pickled.
 
-    __slots__ = ("_text",)
+    `source` reads it again from where it is kept, and gives None when that can't be done.
+    """
 
-    def __init__(self, text: str) -> None:
+    __slots__ = ("_source", "_text")
+
+    def __init__(self, text: str, source: Callable[[], str | None] | None = None) -> None:
         self._text = text
+        self._source = source
 
     def reveal(self) -> str:
         """The secret itself."""
         return self._text
+
+    def renewed(self) -> "Secret":
+        """The secret as it is kept now: equal to this one where it has not changed, or can't be read again."""
+        text = self._source() if self._source is not None else None
+        return self if text is None or text == self._text else Secret(text, self._source)
 
     def __repr__(self) -> str:
         return "***"

@@ -19,6 +19,20 @@ def test_a_thoroughly_broken_configuration_is_told_line_by_line() -> None:
     assert (BROKEN / "expected.txt").read_text() == told
 
 
+def test_a_device_whose_name_holds_a_space_has_its_problems_in_the_device_list(place: Any) -> None:
+    place.write("devices.csv", "name,table,address,unit,timeout\npress 1,press,tcp://10.0.0.1:502,1,never\n")
+
+    assert [(p.file.rpartition("/")[2], p.row, p.column) for p in place.found()] == [
+        ("devices.csv", 2, "name"), ("devices.csv", 2, "timeout"),
+    ]  # fmt: skip
+
+
+def test_a_state_folder_that_this_user_may_not_look_at_is_a_warning(place: Any) -> None:
+    place.change('state = "state"', f'state = "{"x" * 300}"')  # refused to root too
+
+    assert [(p.key, p.fatal) for p in place.found()] == [("gateway.state", False)]
+
+
 def test_no_message_repeats_a_secret() -> None:
     with pytest.raises(ConfigError) as refused:
         load(BROKEN / "gateway.toml", {})

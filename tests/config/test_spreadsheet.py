@@ -142,6 +142,15 @@ def test_what_can_not_be_read_for_sure_is_refused(data: bytes, expected: str) ->
     assert expected in problems[0]
 
 
+@pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "SEP=;"])
+def test_the_line_that_tells_excel_what_separates_is_left_out_and_rows_keep_their_numbers(first: str) -> None:
+    found, problems = read(f"{first}\r\nname;type\r\na;bool\r\n".encode("utf-8-sig"))
+
+    assert found is not None
+    assert (found.columns, [(row.number, row.cells) for row in found.rows]) == (("name", "type"), [(3, ("a", "bool"))])
+    assert problems == []
+
+
 def test_a_decimal_comma_is_expected_where_semicolons_separate() -> None:
     semicolon, _ = read(b"a;b\n1;2\n")
     comma, _ = read(b"a,b\n1,2\n")

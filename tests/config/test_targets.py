@@ -12,7 +12,7 @@ REFUSED = [
     ('url = "mqtt://10.0.0.1"', "insecure = true"),
     ('url = "mqtt://localhost.example.com"', "insecure = true"),
     ('url = "mqtts://broker/path"', "more than a host"),
-    ('url = "broker:1883"', "mqtt:// nor mqtts://"),
+    ('url = "broker:1883"', "none of mqtt://"),
     ('url = "mqtts://u:p@broker"', "no address of a broker"),
     ('url = "mqtts://broker:0"', "no usable port"),
     ('url = "mqtts://broker"\ncert = "press.csv"', "a certificate needs its key"),

@@ -6,12 +6,37 @@ from typing import Self
 
 from tests.fakes.frames import frame
 from tidegate.buffer.buffer import BufferStatus, Committed, Extent, Page
+from tidegate.buffer.scrub import ScrubStatus
+from tidegate.clock import Known
 from tidegate.model.frame import Frame
-from tidegate.model.gap import Why
+from tidegate.model.gap import Gap, Why
 from tidegate.model.tag import TagTable
 from tidegate.proof import Ranges
 
 FRAME_BYTES = 512
+
+
+class MemoryLetters:
+    """The dead letters of a MemoryBuffer."""
+
+    def __init__(self, buffer: "MemoryBuffer") -> None:
+        self._buffer = buffer
+        self.gaps: list[Gap] = []
+
+    def kept(self, target: str = "") -> tuple[Gap, ...]:
+        return tuple(gap for gap in self.gaps if target in ("", *gap.targets))
+
+    async def bury(self, target: str, epoch: str, number: int) -> None:
+        numbers = ((number, number),)
+        self.gaps.append(Gap(Why.DEAD_LETTER, 0, 0, frames=numbers, epoch=epoch, targets=(target,)))
+        self._buffer.cursors.setdefault((target, epoch), Ranges()).add(number, number)
+
+    async def resubmit(self, target: str) -> list[tuple[str, int, int]]:
+        owed = [(gap.epoch, *gap.frames[0]) for gap in self.kept(target)]
+        self.gaps.clear()
+        for epoch, first, last in owed:
+            self._buffer.cursors[target, epoch].remove(first, last)
+        return owed
 
 
 class MemoryBuffer:
@@ -26,11 +51,13 @@ class MemoryBuffer:
         self.lost: dict[tuple[str, int], Why] = {}
         self.gone_by_epoch: dict[str, Ranges] = {}
         self.tables: dict[bytes, TagTable] = {}
+        self.times: dict[int, Known] = {}
         self.acknowledged: list[tuple[str, int, int]] = []
         self.owed_from: dict[str, int] = {}
         self.renumbered: list[str] = []
         self.reading: asyncio.Event | None = None
         self.reads = 0
+        self.letters = MemoryLetters(self)
         self.not_stored = 0
         self._listeners: list[Callable[[Committed], None]] = []
 
@@ -87,6 +114,10 @@ class MemoryBuffer:
         held = self.frames[epoch]
         return Page(tuple((n, held[n]) for n in range(first, upto + 1) if n in held), upto)
 
+    def time_known(self, boot: int) -> Known | None:
+        """The moments that a test has put into `times`."""
+        return self.times.get(boot)
+
     async def table(self, hash: bytes) -> TagTable:
         return self.tables[hash]
 
@@ -109,7 +140,7 @@ class MemoryBuffer:
     def unstored(self, target: str) -> int:
         return self.not_stored
 
-    async def gone(self, epoch: str, numbers: Ranges) -> list[tuple[Ranges, Why]]:
+    async def gone(self, target: str, epoch: str, numbers: Ranges) -> list[tuple[Ranges, Why]]:
         found: dict[Why, Ranges] = {}
         for (of, number), why in self.lost.items():
             if of == epoch and number in numbers:

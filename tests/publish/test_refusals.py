@@ -79,7 +79,7 @@ def test_a_full_quota_moves_no_cursor_and_is_tried_again(serving: Serving) -> No
             await until(lambda: buffer.owed("cloud") == 0)
 
             assert target.status().refused == 2
-            assert broker.connections == 3
+            assert broker.connections == 1
 
     asyncio.run(main())
 

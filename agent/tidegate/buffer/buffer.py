@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from tidegate.buffer import ballast, lock, reader
 from tidegate.buffer.catalog import Entry
 from tidegate.buffer.committer import Committed, Committer
+from tidegate.buffer.letters import Letters
 from tidegate.buffer.recovery import recover
 from tidegate.buffer.scrub import Scrubber, ScrubStatus
 from tidegate.buffer.segment import Found, sync_folder
@@ -101,6 +102,7 @@ class Buffer:
         self._documents: dict[bytes, bytes] = {}
         self._committer = Committer(state, self._writer, self._writing, self._documents)
         self._scrubber = Scrubber(state, self._writer, self._writing, self._reading, self._committer.announce)
+        self.letters = Letters(state, self._writing, self.read, self._committer.announce)
         self._store_timer: asyncio.TimerHandle | None = None
         self._storing = False
         self._store_again = False

@@ -81,6 +81,15 @@ class Cursors:
             cursor.dirty = True
             return self._unstored(target)
 
+    def uncover(self, target: str, epoch: str, pairs: Iterable[Sequence[int]]) -> None:
+        """A target is owed these numbers after all."""
+        with self._lock:
+            cursor = self._cursors.get((target, epoch))
+            if cursor is not None:
+                for first, last in pairs:
+                    cursor.covered.remove(first, last)
+                cursor.dirty = True
+
     def unstored(self, target: str) -> int:
         """Messages of a target that are acknowledged and not stored."""
         with self._lock:

@@ -58,6 +58,9 @@ class Ledger:
         self.last: int = db.execute("SELECT coalesce(max(id), 0) FROM ledger").fetchone()[0]
         waiting = db.execute("SELECT id FROM ledger WHERE carrier IS NULL ORDER BY id LIMIT ?", (ANNOUNCED_MAX,))
         self._waiting = [row[0] for row in waiting]
+        # Dead letters, oldest first; a new tuple whenever they change, so that the loop may look at it.
+        self.letters: tuple[Gap, ...] = ()
+        self.read_letters()
 
     def write(self, gaps: Iterable[Gap]) -> None:
         """New rows, under the next ids. A removal or crash that goes on from the last unannounced row widens it."""
@@ -121,11 +124,22 @@ class Ledger:
                 (epoch, first, last),
             )
 
-    def closing(self, epoch: str) -> list[Gap]:
-        """Rows that close numbers of an epoch."""
+    def closing(self, epoch: str, target: str = "") -> list[Gap]:
+        """Rows that close numbers of an epoch for a target; without one, those of numbers that are gone from the disk:
+        a dead letter is kept, and only its own target does not get it.
+        """
         marks = ",".join("?" * len(CLOSES_NUMBERS))
         whys = sorted(why.value for why in CLOSES_NUMBERS)
-        return self._select(f"epoch = ? AND frames IS NOT NULL AND why IN ({marks})", (epoch, *whys))
+        rows = self._select(f"epoch = ? AND frames IS NOT NULL AND why IN ({marks})", (epoch, *whys))
+        return [gap for gap in rows if gap.why is not Why.DEAD_LETTER or target in gap.targets]
+
+    def read_letters(self) -> None:
+        """Dead letters, after they changed."""
+        self.letters = tuple(self._select("why = ? AND frames IS NOT NULL", (Why.DEAD_LETTER.value,)))
+
+    def open_letters(self, ids: Iterable[int]) -> None:
+        """Their targets get these dead letters after all: the rows close no number any more."""
+        self._db.executemany("UPDATE ledger SET frames = NULL WHERE id = ?", [(number,) for number in ids])
 
     def closed(self, epoch: str) -> Ranges:
         """The numbers of an epoch that some row closes."""

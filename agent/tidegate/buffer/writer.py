@@ -117,10 +117,10 @@ class Writer:
         return _done(state.epoch, attempt)
 
     def _gap_frame(self, gap: Gap) -> Encoded:
-        clock = self._state.clock
+        now = self._state.clock.moment()
         frame = Frame(
-            gap.device or "", NO_TABLE, 0, clock.boot, clock.mono_us(), clock.now_us(), b"", b"", b"", b"",
-            gap.encode(), kind=Kind.GAP, clock=clock.state,
+            gap.device or "", NO_TABLE, 0, self._state.clock.boot, now.mono_us, now.wall_us, b"", b"", b"", b"",
+            gap.encode(), kind=Kind.GAP, clock=now.state,
         )  # fmt: skip
         return Encoded(frame, frame.encode())
 

@@ -22,12 +22,18 @@ COMMIT_READINGS_MAX = 1_000_000
 QUOTA_BYTES_MAX = 16 * 10**12
 SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX = 256 * 1024, 1 << 30
 SEGMENT_AGE_S_MIN = 1.0
+KEEP_S_MIN, KEEP_S_MAX = 60.0, 3650 * DAY_S
 DEADLINE_S_MIN, DEADLINE_S_MAX = 0.01, 600.0
 KEEPALIVE_S_MIN, KEEPALIVE_S_MAX = 5.0, 65_535.0
 WINDOW_MAX = 65_535  # Receive Maximum is 16 bits (MQTT 5.0 §3.2.2.3.3)
 MESSAGE_BYTES_MIN, MESSAGE_BYTES_MAX = 4096, 256 * 1024 * 1024
 PREFIX_LETTERS_MAX = 256
 CLIENT_ID_LETTERS_MAX = 256
+ALPN_LETTERS_MAX = 255
+FALLBACKS_MAX = 8
+RETURN_S_MIN = 5.0
+RATE_MESSAGES_MIN, RATE_MESSAGES_MAX = 0.1, 1_000_000.0
+RATE_BYTES_MIN, RATE_BYTES_MAX = 100, 10**10
 
 # How long a commit may wait, which is what a power cut may cost, by the policy's name.
 POLICIES_S = {"strict": 0.1, "normal": 1.0, "flash-saver": 5.0}
@@ -109,6 +115,8 @@ class BufferSection(Section):
     commit_readings: int | None = Field(default=None, ge=1, le=COMMIT_READINGS_MAX)
     quota: Annotated[int, _bytes(SEGMENT_BYTES_MIN, QUOTA_BYTES_MAX)] | None = None
     segment: Annotated[int, _bytes(SEGMENT_BYTES_MIN, SEGMENT_BYTES_MAX)] | None = None
+    keep: Annotated[float, _seconds(KEEP_S_MIN, KEEP_S_MAX)] | None = None
+    free: Annotated[int, _bytes(1, QUOTA_BYTES_MAX)] | None = None
     segment_age: Annotated[float, _seconds(SEGMENT_AGE_S_MIN, DAY_S)] | None = None
 
 
@@ -150,11 +158,20 @@ class TargetSection(Section):
     ca: Text | None = None
     cert: Text | None = None
     key: Text | None = None
+    alpn: Text = Field(default="", max_length=ALPN_LETTERS_MAX)
+    fallbacks: list[Text] = Field(default=[], max_length=FALLBACKS_MAX)
+    return_interval: Annotated[float, _seconds(RETURN_S_MIN, DAY_S)] | None = None
+    proxy: Text = ""
+    proxy_user: Text = ""
+    proxy_password: Annotated[Secret, BeforeValidator(_secret)] | None = None
+    source: Text = ""
     mqtt: Annotated[str, _words(lambda text: quantities.one_of(text, VERSIONS))] = "5"
     client_id: Text = Field(default="", max_length=CLIENT_ID_LETTERS_MAX)
     keepalive: Annotated[float, _seconds(KEEPALIVE_S_MIN, KEEPALIVE_S_MAX)] | None = None
     window: int | None = Field(default=None, ge=1, le=WINDOW_MAX)
     message_size: Annotated[int, _bytes(MESSAGE_BYTES_MIN, MESSAGE_BYTES_MAX)] | None = None
+    messages_rate: float | None = Field(default=None, ge=RATE_MESSAGES_MIN, le=RATE_MESSAGES_MAX)
+    bytes_rate: Annotated[int, _bytes(RATE_BYTES_MIN, RATE_BYTES_MAX)] | None = None
 
 
 class Document(Section):

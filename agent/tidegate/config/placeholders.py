@@ -37,7 +37,7 @@ class Placeholders:
         found = _PLACEHOLDER.fullmatch(text)
         if found and found[1] is not None:
             if (credential := _CREDENTIAL.fullmatch(found[1])) and text.endswith("}"):
-                return Secret(self._credential(credential[1]))
+                return Secret(self._credential(credential[1]), lambda: self._again(credential[1]))
             return Secret(self._variable(found))
         raise Unfit(
             "a secret stands in the file",
@@ -55,6 +55,12 @@ class Placeholders:
         if name[1] not in self._env:
             raise Unfit(f"the environment has no {name[1]}", f"Set {name[1]}, or write the value here")
         return self._env[name[1]]
+
+    def _again(self, name: str) -> str | None:
+        try:
+            return self._credential(name)
+        except Unfit:
+            return None
 
     def _credential(self, name: str) -> str:
         given = self._env.get(CREDENTIALS_DIRECTORY)

@@ -1,12 +1,16 @@
 """[[target]] sections into the settings of targets: addresses, certificates, and what must not leave in the clear."""
 
+import re
 from pathlib import Path
 
 from tidegate.config.document import TargetSection
 from tidegate.config.problems import Problems
 from tidegate.config.toml import Toml
-from tidegate.publish.settings import Address, TargetSettings
+from tidegate.publish.settings import Address, Proxy, TargetSettings
+from tidegate.publish.way import is_interface
 
+# What Linux takes as the name of an interface; empty is none.
+_INTERFACE = re.compile(r"|(?!\.{1,2}$)[^\s/:]{1,15}")
 CLIENT_ID_BYTES_SAFE = 23  # What every MQTT 3.1.1 server must take (MQTT 3.1.1 §3.1.3.1)
 
 
@@ -51,8 +55,18 @@ class _Target:
             keepalive_s=round(section.keepalive) if section.keepalive else usual.keepalive_s,
             window=section.window or usual.window,
             message_bytes_max=section.message_size or usual.message_bytes_max,
+            fallbacks=tuple(section.fallbacks),
+            return_s=section.return_interval or usual.return_s,
+            alpn=section.alpn,
+            proxy=section.proxy,
+            proxy_user=section.proxy_user,
+            proxy_password=section.proxy_password,
+            source=section.source,
+            messages_s_max=section.messages_rate,
+            bytes_s_max=section.bytes_rate,
         )
         self._check_address(settings)
+        self._check_way(settings)
         self._check_protocol(settings)
         return settings
 
@@ -64,23 +78,55 @@ class _Target:
             self._fault(key, f"{path} is not a file", "Correct the path; it begins at the folder of this file")
         return path
 
-    def _check_address(self, settings: TargetSettings) -> None:
+    def _address(self, key: str, url: str) -> Address | None:
         try:
-            address = Address.parse(settings.url)
+            return Address.parse(url)
         except ValueError as error:
             # The address may hold a password by mistake, and then must not be repeated.
-            what = "it is no address of a broker" if "@" in settings.url else str(error)
-            self._fault("url", what, "Write mqtts://host:8883, or mqtt://127.0.0.1:1883; user and password apart")
+            what = "it is no address of a broker" if "@" in url else str(error)
+            remedy = "Write mqtts://host:8883, wss://host, or mqtt://127.0.0.1:1883; user and password apart"
+            self._fault(key, what, remedy)
+            return None
+
+    def _check_address(self, settings: TargetSettings) -> None:
+        keys = ["url", *["fallbacks"] * len(settings.fallbacks)]
+        addresses = [self._address(key, url) for key, url in zip(keys, settings.urls, strict=True)]
+        for key, address in zip(keys, addresses, strict=True):
+            if address is not None and not address.tls and not address.loopback and not settings.insecure:
+                scheme = "a plain WebSocket" if address.path else "plain mqtt"
+                what = f"{scheme} to {address.host} shows readings and password to everybody on the way"
+                better = "wss" if address.path else "mqtts"
+                remedy = f"Use {better}://, or write insecure = true if that network is yours alone"
+                self._fault(key, what, remedy)
+        if None in addresses:
             return
-        if settings.exposed and not settings.insecure:
-            what = f"plain mqtt to {address.host} shows readings and password to everybody on the way"
-            self._fault("url", what, "Use mqtts://, or write insecure = true if that network is yours alone")
-        tls_only = [key for key in ("ca", "cert", "key") if getattr(settings, key) is not None]
-        if tls_only and not address.tls:
-            self._warn(tls_only[0], "it means nothing without TLS", "Write mqtts:// in url")
+        tls_only = [key for key in ("ca", "cert", "key", "alpn") if getattr(settings, key)]
+        if tls_only and all(address is not None and not address.tls for address in addresses):
+            self._warn(tls_only[0], "it means nothing without TLS", "Write mqtts:// or wss:// in url")
+        if len(set(settings.urls)) < len(settings.urls):
+            self._warn("fallbacks", "a broker stands there twice", "Name every broker once, `url` the first of them")
         if (settings.cert is None) != (settings.key is None):
             given = "cert" if settings.cert is not None else "key"
             self._fault(given, "a certificate needs its key, and a key its certificate", "Fill in cert and key")
+
+    def _check_way(self, settings: TargetSettings) -> None:
+        """Proxy, and where the connection begins."""
+        if settings.proxy:
+            try:
+                Proxy.parse(settings.proxy)
+            except ValueError as error:
+                what = "it is no address of a proxy" if "@" in settings.proxy else str(error)
+                self._fault("proxy", what, "Write http://host:3128 or socks5://host:1080; user and password apart")
+        proxy_only = [key for key in ("proxy_user", "proxy_password") if getattr(settings, key)]
+        if proxy_only and not settings.proxy:
+            self._warn(proxy_only[0], "there is no proxy that it is for", "Fill in proxy, or remove it")
+        if settings.proxy_password is not None and not settings.proxy_user:
+            self._fault("proxy_password", "a proxy takes no password without a user", "Fill in proxy_user")
+        if is_interface(settings.source) and not _INTERFACE.fullmatch(settings.source):
+            what = f"{settings.source!r} is neither an address nor an interface of a machine"
+            self._fault("source", what, "Write an address such as 10.0.0.2, or an interface such as eth1 or wwan0")
+        if not settings.alpn.isascii():
+            self._fault("alpn", "a protocol's name is ASCII", 'Write what the broker asks for, such as "mqtt"')
 
     def _check_protocol(self, settings: TargetSettings) -> None:
         if settings.password is not None and not settings.user and settings.mqtt == "3.1.1":

@@ -16,7 +16,7 @@ from tidegate.config.placeholders import Placeholders
 from tidegate.config.problems import Problems
 from tidegate.config.quantities import Unfit, did_you_mean
 
-SECRET_KEYS = frozenset({("target", "password")})
+SECRET_KEYS = frozenset({("target", "password"), ("target", "proxy_password")})
 
 # Each removes what the one before revealed; nothing is nested deeper than this.
 REPAIRS_MAX = 5
@@ -46,6 +46,8 @@ _WORDS = {
     "dict_type": "it must be a section, not a value",
     "model_type": "it must be a section, not a value",
     "list_type": "it must be a list of sections",
+    "too_long": "it has too many entries",
+    "float_type": "it must be a number",
 }
 
 

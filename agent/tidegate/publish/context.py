@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 from tidegate.buffer.buffer import Buffer
 from tidegate.clock import Clock
+from tidegate.publish.connector import Connector
 from tidegate.publish.formats.tidegate_json import TidegateJson
 from tidegate.publish.lanes import Tables
-from tidegate.publish.session import Connector
+from tidegate.publish.rate import Rate
 from tidegate.publish.settings import TargetSettings
+from tidegate.publish.suspects import Suspects
 
 
 @dataclass(slots=True)
@@ -25,6 +27,7 @@ class Counts:
     refused: int = 0
     unheard: int = 0
     spoiled: int = 0
+    dead_letters: int = 0
     introduced: bool = False
 
 
@@ -42,6 +45,8 @@ class Context:
     format: TidegateJson
     connector: Connector
     tables: Tables
+    suspects: Suspects
+    rate: Rate
     counts: Counts
     status: Callable[[bool], bytes]
     found: tuple[str, int]

@@ -14,13 +14,15 @@ from collections.abc import Callable
 
 from tidegate.buffer.buffer import Committed
 from tidegate.errors import NoSession, PublishError, TargetRefused
+from tidegate.publish.connector import Will
 from tidegate.publish.context import Context
-from tidegate.publish.faults import FAILURE, UNHEARD, refusal
 from tidegate.publish.feed import Batch, Feed
 from tidegate.publish.formats.tidegate_json import Answer, Lane, last_of_head, parse_request
 from tidegate.publish.lanes import Live, Paged, Replay, Span
-from tidegate.publish.notices import STATUS, Notices
-from tidegate.publish.session import Session, Will
+from tidegate.publish.notices import Notices
+from tidegate.publish.outcomes import Outcomes
+from tidegate.publish.session import Session
+from tidegate.publish.suspects import MESSAGE_BYTES_MIN
 from tidegate.publish.window import Pace, Sent, Window
 
 log = logging.getLogger(__name__)
@@ -44,31 +46,30 @@ RUNS_IN_BOOT = 10_000_000
 class Delivery:
     """One connection of a target, from connecting to its fault.
 
-    `message_bytes_max` and `retain` are what earlier connections learned about the broker; what this one says in
-    CONNACK counts beside them. `window` is what is in flight, for whoever wants to know.
+    `retain` and the context's suspects are what earlier connections learned about the broker; what this one says in
+    CONNACK counts beside them.
     """
 
-    def __init__(self, context: Context, message_bytes_max: int, retain: bool) -> None:
+    def __init__(self, context: Context, retain: bool) -> None:
         self._context = context
+        self._suspects = context.suspects
         self._settings = context.settings
         self._buffer = context.buffer
         self._format = context.format
         self._counts = context.counts
-        self._message_bytes_max = message_bytes_max
+        self._message_bytes_max = context.suspects.message_bytes_max
         self._packet_bytes_max = 0
         self._retain = retain
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
-        self._fault: PublishError | None = None
+        self.outcomes = Outcomes(context, self._again)
         self._session: Session | None = None
         self._notices = Notices(context)
-        self.window = Window(1)
         self._live: Live | None = None
         self._backlog: Paged | None = None
         self._replay: Replay | None = None
         self._held: Batch | None = None
         self._replay_first = False
-        self._introduced = False
         self._elsewhere = 0
         self._unlisten: Callable[[], None] | None = None
         self._tick_at_s = self._loop.time()
@@ -80,7 +81,7 @@ class Delivery:
             self._settings,
             self._context.client_id,
             Will(self._format.topic("status"), self._context.status(False), self._retain),
-            self._acknowledged,
+            self.outcomes.acknowledged,
             self._received,
             self._wake.set,
         )
@@ -88,12 +89,18 @@ class Delivery:
         if self._message_bytes_max < self._settings.message_bytes_max:
             # Learned the hard way, so it holds for tables as well.
             self._packet_bytes_max = min(self._packet_bytes_max, self._message_bytes_max)
+        if self._settings.bytes_s_max is not None:
+            # A longer one would hold up live data for more than a second.
+            slow = max(self._settings.bytes_s_max, MESSAGE_BYTES_MIN)
+            self._message_bytes_max = min(self._message_bytes_max, slow)
         room = self._packet_bytes_max - len(self._format.topic(Lane.BACKLOG).encode())
         self._message_bytes_max = min(self._message_bytes_max, room)
         if self._piece_bytes_max < PIECE_BYTES_MIN:
             raise TargetRefused(f"{self._settings.url} takes packets of {session.limits.packet_bytes_max} bytes", 0x95)
-        self.window = Window(min(self._settings.window, session.limits.receive_max))
-        self._pace = Pace(self.window.limit * self._message_bytes_max)
+        outcomes = self.outcomes
+        outcomes.window_max = min(self._settings.window, session.limits.receive_max)
+        outcomes.window = Window(1 if self._suspects.careful else outcomes.window_max)
+        outcomes.pace = self._pace = Pace(outcomes.window_max * self._message_bytes_max)
 
     async def run(self) -> None:
         """Deliver until there is a fault, and raise it: PublishError."""
@@ -137,6 +144,11 @@ class Delivery:
             self._session.drop()
 
     @property
+    def window(self) -> Window:
+        """What is in flight."""
+        return self.outcomes.window
+
+    @property
     def drained(self) -> bool:
         """Whether everything committed so far is acknowledged."""
         if self._live is None or self._backlog is None or self._held is not None:
@@ -165,7 +177,7 @@ class Delivery:
         session.subscribe(self._format.topic("head"))
         session.subscribe(self._format.topic("request"))
         self._notices.say_status(True, self._loop.time())
-        while not self._introduced:
+        while not self.outcomes.introduced:
             self._wake.clear()
             self._raise_fault()
             self._tick()
@@ -192,13 +204,17 @@ class Delivery:
         for extent in buffer.extents():
             last = buffer.last if extent.epoch == buffer.epoch else extent.last
             first = max(extent.first, buffer.since(name, extent.epoch))
-            for a, b in buffer.cursor(name, extent.epoch).holes(first, last):
+            owed = buffer.cursor(name, extent.epoch).holes(first, last).without(self._suspects.condemned(extent.epoch))
+            for a, b in owed:
                 self._backlog.owe(extent.epoch, a, b)
         self._notices.say_head(self._loop.time())
 
     def _feed(self, lane: Lane) -> Feed:
         known = self._context.tables.known
-        return Feed(lane, self._format, known, self._new_run, self._spoiled, self._piece_bytes_max)
+        return Feed(
+            lane, self._format, known, self._new_run, self._spoiled, self._piece_bytes_max, self._buffer.time_known,
+            self._suspects.bound,
+        )  # fmt: skip
 
     def _new_run(self) -> int:
         self._counts.runs += 1
@@ -210,42 +226,25 @@ class Delivery:
 
     def _committed(self, committed: Committed) -> None:
         if self._live is not None:
-            self._owe(self._live.committed(committed, self._loop.time()))
+            self.owe(self._live.committed(committed, self._loop.time()))
             self._wake.set()
 
-    def _owe(self, spans: list[Span]) -> None:
+    def end(self, fault: PublishError) -> None:
+        """End it for a reason that lies outside."""
+        self.outcomes.fault = self.outcomes.fault or fault
+        self._wake.set()
+
+    def owe(self, spans: list[Span]) -> None:
+        """These numbers have to be sent, again or after all."""
         if self._backlog is not None:
             for span in spans:
                 self._backlog.owe(*span)
 
-    def _acknowledged(self, mid: int, code: int) -> None:
-        sent = self.window.acknowledged(mid)
-        if sent is None:
-            return
-        if sent.what == STATUS:
-            self._introduced = True
-        if code >= FAILURE:
-            self._refused(sent, code)
-            return
-        if sent.lane is None:
-            return
-        self._counts.unheard += code == UNHEARD
-        if sent.lane != Lane.LIVE:
-            self._pace.acknowledged(sent, self._loop.time())
-        if self.window.complete(sent):
-            frames = sent.last - sent.first + 1
-            self._counts.acknowledged += frames
-            self._counts.replayed += frames if sent.lane == Lane.REPLAY else 0
-            self._buffer.acknowledge(self._settings.name, sent.epoch, (sent.first, sent.last), self.window.limit)
-
-    def _refused(self, sent: Sent, code: int) -> None:
-        self._counts.refused += 1
-        fault = refusal(f"the broker refused {sent.what}", code)
-        if sent.lane is None:
-            # Data can be delivered and proven without it: every message tells the last number.
-            log.warning("target %s: %s", self._settings.name, fault)
-        elif self._fault is None:
-            self._fault = fault
+    def _again(self, spans: list[Span], live: bool) -> None:
+        """What the broker refused, and what went with it where it was live data, is the backlog's now."""
+        self.owe(spans)
+        if live and self._live is not None:
+            self.owe(self._live.end())
 
     def _received(self, topic: str, payload: bytes, retained: bool) -> None:
         if topic == self._format.topic("head") and retained:
@@ -263,7 +262,7 @@ class Delivery:
             self._notices.say_answer(refused)
 
     def _raise_fault(self) -> None:
-        fault = self._fault or self._opened().fault
+        fault = self.outcomes.fault or self._opened().fault
         if fault is not None:
             raise fault
 
@@ -277,7 +276,7 @@ class Delivery:
         now_s = self._loop.time()
         oldest_s = self._oldest_live_s()
         if self._live is not None and oldest_s is not None and now_s - oldest_s > self._settings.live_lag_s:
-            self._owe(self._live.end())
+            self.owe(self._live.end())
         if now_s - self._tick_at_s < TICK_S:
             return
         self._tick_at_s = now_s
@@ -300,7 +299,7 @@ class Delivery:
 
     async def _hand_over_all(self) -> None:
         """Hand over messages as long as the window has room for them."""
-        while self.window.free > 0:
+        while self.window.free > 0 and self._context.rate.due_s <= self._loop.time():
             if self._hand_over_notice():
                 continue
             if not self._stored_enough():
@@ -360,7 +359,7 @@ class Delivery:
         if notice is None:
             return False
         mid = self._opened().publish(notice.topic, notice.payload, notice.retain and self._retain)
-        self.window.add(mid, Sent(notice.what, len(notice.payload), self._loop.time()))
+        self._add(mid, Sent(notice.what, len(notice.payload), self._loop.time()))
         return True
 
     def _hand_over(self, batch: Batch) -> None:
@@ -372,16 +371,22 @@ class Delivery:
             f"a message of lane {batch.lane.value}", len(payload), self._loop.time(), batch.lane, batch.run,
             batch.epoch, batch.first, batch.last, batch.since_s, batch.part,
         )  # fmt: skip
-        self.window.add(mid, sent)
+        self._add(mid, sent)
         self._counts.messages += 1
         self._counts.readings += batch.readings
         self._counts.bytes += len(payload)
+
+    def _add(self, mid: int, sent: Sent) -> None:
+        self.window.add(mid, sent)
+        self._context.rate.sent(sent.size, sent.at_s)
 
     async def _rest(self) -> None:
         """Wait until something happened, or is due."""
         due_s = self._tick_at_s + TICK_S
         if not self._stored_enough():
             due_s = self._loop.time() + STORE_LOOK_S
+        if self._context.rate.due_s > self._loop.time():
+            due_s = min(due_s, self._context.rate.due_s)
         oldest_s = self._oldest_live_s()
         if oldest_s is not None:
             due_s = min(due_s, oldest_s + self._settings.live_lag_s)

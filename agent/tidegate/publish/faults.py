@@ -3,6 +3,8 @@
 again    the broker or the way to it is not well: come back, with growing pauses
 taken    somebody else connected under our client id: come back, but not at once
 smaller  what was sent is too large for it: cut it smaller, come back
+poison   it will never take this message, and may well take others: see suspects
+quota    nothing is wrong but the amount: the same again, later
 parked   somebody has to act (credentials, rights, settings): data is kept, and we knock once in a while
 """
 
@@ -13,9 +15,13 @@ from tidegate.errors import PublishError, TargetRefused
 
 FAILURE = 0x80
 UNHEARD = 0x10
+# Those that a password which was changed can bring, in the numbers of MQTT 5; 4 and 5 of MQTT 3.1.1 are told as these.
+CREDENTIALS = frozenset({0x86, 0x87})
 RETAIN_NOT_SUPPORTED = 0x9A
 BACK_OFF_FACTOR = 1.5
-TAKEN_PAUSE_S_MIN = 10.0
+# Two gateways with one client id throw each other out for ever: each time that it happens they pause for longer.
+TAKEN_PAUSE_S_MIN = 30.0
+TAKEN_FACTOR = 2.0
 # A connection that lived so long was a good one: the next fault begins with a short pause again.
 GOOD_CONNECTION_S = 5.0
 
@@ -26,6 +32,8 @@ class Fault(StrEnum):
     AGAIN = "again"
     TAKEN = "taken"
     SMALLER = "smaller"
+    POISON = "poison"
+    QUOTA = "quota"
     PARKED = "parked"
 
 
@@ -41,7 +49,9 @@ FAULTS = {
     0x8F: Fault.PARKED,  # topic filter invalid
     0x90: Fault.PARKED,  # topic name invalid
     0x95: Fault.SMALLER,  # packet too large
-    0x99: Fault.PARKED,  # payload format invalid
+    0x96: Fault.QUOTA,  # message rate too high
+    0x97: Fault.QUOTA,  # quota exceeded
+    0x99: Fault.POISON,  # payload format invalid
     0x9A: Fault.PARKED,  # retain not supported
     0x9B: Fault.PARKED,  # QoS not supported
 }

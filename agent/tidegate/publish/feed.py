@@ -7,9 +7,11 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from tidegate.clock import Known
 from tidegate.model.frame import Frame, Kind
 from tidegate.model.tag import TagTable
 from tidegate.publish.formats.tidegate_json import Lane, Piece, TidegateJson
+from tidegate.publish.restamp import restamp
 
 # So many readings make an envelope's and a packet's cost vanish; more would only make the loop's steps longer.
 MESSAGE_READINGS_MAX = 20_000
@@ -68,6 +70,8 @@ class Feed:
     A frame longer than `piece_bytes_max` is cut into parts: it would not fit any message of this connection.
     `new_run` gives the number of a new run; one begins wherever a number is not the last one + 1. `spoiled` is told of
     a frame that can't be put in a message (its table is lost, or it is not what its table says), with the reason.
+    `time_known` gives a moment of a boot at which the time was known: what was taken before it gets its right time.
+    `bound` gives the last number that may share a message with a number, None where all may.
     """
 
     def __init__(
@@ -78,6 +82,8 @@ class Feed:
         new_run: Callable[[], int],
         spoiled: Callable[[str, int, str], None],
         piece_bytes_max: int,
+        time_known: Callable[[int], Known | None] = lambda boot: None,
+        bound: Callable[[str, int], int | None] = lambda epoch, number: None,
     ) -> None:
         self._lane = lane
         self._format = format
@@ -85,6 +91,8 @@ class Feed:
         self._new_run = new_run
         self._spoiled = spoiled
         self._piece_bytes_max = piece_bytes_max
+        self._time_known = time_known
+        self._bound = bound
         self._waiting: deque[_Waiting] = deque()
         # Made of the waiting frame that was taken last, and not yet in a message; with its epoch and time.
         self._pieces: deque[Piece] = deque()
@@ -124,15 +132,19 @@ class Feed:
         pieces: list[Piece] = []
         size = readings = 0
         epoch, since_s = "", 0.0
+        bound: int | None = None
         while self._ready():
             piece = self._pieces[0]
             if pieces:
+                if bound is not None and piece.number > bound:
+                    break
                 follows = self._epoch == epoch and piece.number == pieces[-1].number + 1 and piece.part is None
                 fits = size + len(piece.data) < bytes_max and readings + piece.readings <= MESSAGE_READINGS_MAX
                 if not follows or not fits:
                     break
             else:
                 epoch, since_s = self._epoch, self._since_s
+                bound = self._bound(epoch, piece.number)
             pieces.append(self._pieces.popleft())
             size += len(piece.data) + 1
             readings += piece.readings
@@ -159,7 +171,8 @@ class Feed:
                 self._spoiled(waiting.epoch, waiting.number, f"tag table {waiting.frame.table.hex()} is lost")
                 continue
             try:
-                made = self._format.pieces(waiting.number, waiting.epoch, waiting.frame, table, self._piece_bytes_max)
+                frame = restamp(waiting.frame, self._time_known)
+                made = self._format.pieces(waiting.number, waiting.epoch, frame, table, self._piece_bytes_max)
             except ValueError as error:
                 self._spoiled(waiting.epoch, waiting.number, str(error))
                 continue

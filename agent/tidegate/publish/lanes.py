@@ -218,7 +218,8 @@ class Replay:
         kept = next((extent for extent in self._buffer.extents() if extent.epoch == request.epoch), None)
         if kept is not None:
             want = request.want.within(1, kept.last)
-            answer.gone = [(ranges, why.value) for ranges, why in await self._buffer.gone(kept.epoch, want)]
+            gone = await self._buffer.gone(self._target, kept.epoch, want)
+            answer.gone = [(ranges, why.value) for ranges, why in gone]
             left = want.within(kept.first, kept.last)
             for ranges, _ in answer.gone:
                 left = left.without(ranges)
@@ -232,7 +233,7 @@ class Replay:
         """What was to be sent and could not be read has gone in the meantime, or just now turned out to be."""
         missing, self._wanted = self._wanted.without(answer.sent), Ranges()
         if missing:
-            gone = await self._buffer.gone(answer.request.epoch, missing)
+            gone = await self._buffer.gone(self._target, answer.request.epoch, missing)
             answer.gone += [(ranges, why.value) for ranges, why in gone]
         return answer
 

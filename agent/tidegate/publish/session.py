@@ -8,31 +8,28 @@ at `fault` whenever `wake` was called: callbacks of paho only note what happened
 """
 
 import asyncio
-import contextlib
 import socket
 import ssl
-import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import paho.mqtt.client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from tidegate.errors import NoSession, PublishError, TargetRefused
+from tidegate.publish.connector import QOS, Connector, Will, close, make_client, properties
 from tidegate.publish.faults import FAILURE, refusal
 from tidegate.publish.settings import TargetSettings
+from tidegate.publish.websocket import WebSocket
 
 RECEIVE_MAX_DEFAULT = 65_535
 PACKET_BYTES_MAX_DEFAULT = 268_435_460
-# What may come in is a request or our own head; a broker that respects it sends us nothing larger.
-INCOMING_BYTES_MAX = 128 * 1024
 READ_ROUNDS_MAX = 32
-QOS = 1
 CONTENT_TYPE = "application/json"
 
 
@@ -43,66 +40,6 @@ class Limits:
     receive_max: int = RECEIVE_MAX_DEFAULT
     packet_bytes_max: int = PACKET_BYTES_MAX_DEFAULT
     retain: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Will:
-    """What the broker says for us when we are gone without a word."""
-
-    topic: str
-    payload: bytes
-    retain: bool
-
-
-class Connector:
-    """Does the part of connecting that blocks, in one thread at a time."""
-
-    def __init__(self) -> None:
-        self._thread: threading.Thread | None = None
-
-    async def connect(self, settings: TargetSettings, client: mqtt.Client, deadline_s: float) -> None:
-        """Resolve, connect, shake hands and send CONNECT. Raises NoSession, also when it takes too long.
-
-        A thread that is late (nothing ends a DNS query) closes what it opens; until then there is no second one.
-        """
-        if self._thread is not None and self._thread.is_alive():
-            raise NoSession("the attempt before is still waiting for the network (DNS?)")
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[None] = loop.create_future()
-
-        def report(error: Exception | None) -> None:
-            if done.done():
-                _close(client)
-            elif error is None:
-                done.set_result(None)
-            else:
-                done.set_exception(error)
-
-        def work() -> None:
-            error: Exception | None = None
-            try:
-                _connect(settings, client)
-            except Exception as raised:  # whatever it was, the target must hear of it
-                error = raised
-            # The loop may have ended in the meantime; then there is nobody to tell.
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(report, error)
-
-        self._thread = threading.Thread(target=work, name=f"connect {settings.name}", daemon=True)
-        self._thread.start()
-        try:
-            async with asyncio.timeout(deadline_s):
-                await done
-        except TimeoutError:
-            raise NoSession(f"{settings.url} did not answer within {deadline_s:g} s") from None
-        except ssl.SSLError as error:
-            why = getattr(error, "verify_message", None) or error.reason or error
-            raise NoSession(f"{settings.url}: TLS: {why}") from error
-        except OSError as error:
-            where = f" ({error.filename})" if error.filename else ""
-            raise NoSession(f"{settings.url}: {error.strerror or error}{where}") from error
-        except ValueError as error:
-            raise NoSession(f"{settings.url}: {error}") from error
 
 
 class Session:
@@ -151,7 +88,7 @@ class Session:
 
         Raises NoSession, TargetRefused or another PublishError.
         """
-        client = _client(settings, client_id, will)
+        client = make_client(settings, client_id, will)
         session = cls(settings, client, on_acknowledged, on_message, wake)
         await connector.connect(settings, client, settings.connect_deadline_s)
         try:
@@ -208,7 +145,7 @@ class Session:
         if self.fault is None:
             self.fault = NoSession("the connection was ended from here")
         self._detach()
-        _close(self._client)
+        close(self._client)
 
     def _attach(self) -> None:
         """Take the connected socket over from the connect thread."""
@@ -290,7 +227,7 @@ class Session:
             bool(getattr(said, "RetainAvailable", 1)),
         )
         if self._five:
-            self._properties = _properties(PacketTypes.PUBLISH, PayloadFormatIndicator=1, ContentType=CONTENT_TYPE)
+            self._properties = properties(PacketTypes.PUBLISH, PayloadFormatIndicator=1, ContentType=CONTENT_TYPE)
         if not self._connack.done():
             self._connack.set_result(None)
 
@@ -310,56 +247,6 @@ class Session:
         self._wake()
 
 
-def _client(settings: TargetSettings, client_id: str, will: Will) -> mqtt.Client:
-    five = settings.mqtt == "5"
-    client = mqtt.Client(
-        CallbackAPIVersion.VERSION2,
-        client_id=client_id,
-        clean_session=None if five else True,
-        protocol=MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311,
-        reconnect_on_failure=False,
-    )
-    # paho looks through its whole window at every acknowledgement unless it has none; ours is kept elsewhere.
-    client.max_inflight_messages_set(0)
-    client.connect_timeout = settings.connect_deadline_s
-    client.will_set(will.topic, will.payload, QOS, will.retain)
-    if settings.user or settings.password is not None:
-        client.username_pw_set(settings.user, settings.password.reveal() if settings.password is not None else None)
-    return client
-
-
-def _connect(settings: TargetSettings, client: mqtt.Client) -> None:
-    """All of connecting that blocks: reading certificates, DNS, TCP, TLS."""
-    address = settings.address
-    if address.tls:
-        context = ssl.create_default_context(cafile=str(settings.ca) if settings.ca else None)
-        if settings.cert is not None:
-            context.load_cert_chain(settings.cert, settings.key)
-        client.tls_set_context(context)
-    if settings.mqtt == "5":
-        asked = _properties(PacketTypes.CONNECT, MaximumPacketSize=INCOMING_BYTES_MAX)
-        client.connect(address.host, address.port, settings.keepalive_s, clean_start=True, properties=asked)
-    else:
-        client.connect(address.host, address.port, settings.keepalive_s)
-
-
-def _properties(packet: int, **values: object) -> Properties:
-    """MQTT 5 properties by the names of the standard, without the blanks."""
-    made = Properties(packet)  # type: ignore[no-untyped-call]  # paho leaves it untyped
-    for name, value in values.items():
-        setattr(made, name, value)
-    return made
-
-
 def _pending(sock: Any) -> int:
-    return int(sock.pending()) if isinstance(sock, ssl.SSLSocket) and sock.fileno() >= 0 else 0
-
-
-def _close(client: mqtt.Client) -> None:
-    """Close the socket of a client that nobody looks at any more."""
-    client.on_socket_close = None
-    client.on_socket_register_write = None
-    client.on_socket_unregister_write = None
-    opened = client.socket()
-    if opened is not None:
-        opened.close()
+    """Bytes that were read from the descriptor already and wait above it; TCP alone has none."""
+    return int(sock.pending()) if isinstance(sock, (ssl.SSLSocket, WebSocket)) and sock.fileno() >= 0 else 0

@@ -7,40 +7,40 @@ It knows no device, and of the buffer only what is owed. Targets don't know each
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from random import Random
 
 from tidegate.buffer.buffer import Buffer
 from tidegate.clock import Clock
-from tidegate.errors import PublishError, TargetRefused, TidegateError
+from tidegate.errors import BufferFault, NoSession, PublishError, TargetRefused, TidegateError
 from tidegate.model.progress import Progress
+from tidegate.publish.brokers import Brokers, FirstIsBack
+from tidegate.publish.connector import Connector
 from tidegate.publish.context import Context, Counts
 from tidegate.publish.delivery import Delivery
 from tidegate.publish.faults import (
+    CREDENTIALS,
     GOOD_CONNECTION_S,
     RETAIN_NOT_SUPPORTED,
+    TAKEN_FACTOR,
     TAKEN_PAUSE_S_MIN,
     BackOff,
     SessionTaken,
-    TooLarge,
 )
 from tidegate.publish.formats.tidegate_json import TidegateJson
 from tidegate.publish.lanes import Tables
-from tidegate.publish.session import Connector
+from tidegate.publish.rate import Rate
 from tidegate.publish.settings import TargetSettings
+from tidegate.publish.suspects import End, Suspects
 
 log = logging.getLogger(__name__)
 
-# Messages get no smaller than this, whatever a broker dislikes.
-MESSAGE_BYTES_MIN = 4_096
-# An MQTT 3.1.1 broker ends the connection without a word when a packet is too large. So often in a row, so soon, each
-# time with a message of some size in flight, and we take it for that; after a connection of some length we forget it.
-SILENT_ENDS_MAX = 3
-SILENT_END_S_MAX = 10.0
-LEARNED_S_MAX = 600.0
+# So often in a row a target is back at once to find out which message ended its connections.
+QUICK_RETURNS_MAX = 40
 # Before it, nothing can be said about how fast the disk fills.
 DISK_LOOK_S_MIN = 60.0
 DAY_S = 86_400.0
@@ -65,7 +65,7 @@ class TargetStatus:
     next attempt (None when connected). `backlog` are frames that are owed and not acknowledged, `backlog_s` the age
     of the oldest of them, `lag_s` that of the oldest in the live run. All others count since the start of the gateway:
     `acknowledged` and `replayed` frames; `refused`, `unheard` (nobody subscribes) and `requests` messages; `spoiled`
-    frames that could not be put in a message.
+    frames that could not be put in a message. `dead_letters` are kept frames that the broker never takes.
     """
 
     name: str
@@ -89,6 +89,7 @@ class TargetStatus:
     refused: int
     unheard: int
     spoiled: int
+    dead_letters: int
 
 
 class Target:
@@ -117,16 +118,20 @@ class Target:
         self._format = TidegateJson(gateway, settings.name, settings.prefix)
         self._context = Context(
             settings, settings.client_id_of(gateway), buffer, clock, self._format, Connector(), Tables(buffer),
-            self._counts, self._said, (buffer.epoch, buffer.last),
+            Suspects(settings.message_bytes_max), Rate(settings.messages_s_max, settings.bytes_s_max), self._counts,
+            self._said, (buffer.epoch, buffer.last),
         )  # fmt: skip
         self._delivery: Delivery | None = None
         self._state = State.WAITING
         self._why = ""
         self._since_us = clock.now_us()
         self._next_try_s: float | None = None
-        self._message_bytes_max = settings.message_bytes_max
         self._retain = True
-        self._silent_ends = 0
+        self._brokers = Brokers(settings.urls, settings.return_s)
+        self._password = settings.password
+        self._quick_returns = 0
+        self._resubmitting: asyncio.Task[None] | None = None
+        self._taken_pause_s = TAKEN_PAUSE_S_MIN
         self._turns = 0
         self._first_look_us = clock.mono_us()
 
@@ -139,6 +144,23 @@ class Target:
     def connected(self) -> bool:
         """Whether the broker is there now."""
         return self._state == State.CONNECTED
+
+    def resubmit(self) -> int:
+        """Send all dead letters that are kept once more; how many there are. They are owed again before it is done."""
+        letters = self._buffer.letters.kept(self._settings.name)
+        if letters:
+            self._resubmitting = asyncio.create_task(self._resubmit())
+        return len(letters)
+
+    async def _resubmit(self) -> None:
+        try:
+            owed = await self._buffer.letters.resubmit(self._settings.name)
+        except BufferFault as error:
+            log.error("target %s: its dead letters stay where they are: %s", self._settings.name, error)
+            return
+        log.warning("target %s: %d dead letters are sent again", self._settings.name, len(owed))
+        if self._delivery is not None:
+            self._delivery.owe(owed)
 
     @property
     def drained(self) -> bool:
@@ -162,7 +184,7 @@ class Target:
         loop = asyncio.get_running_loop()
         while True:
             self._turn(State.CONNECTING, self._why)
-            delivery = Delivery(self._context, self._message_bytes_max, self._retain)
+            delivery = Delivery(self._served(), self._retain)
             begun_s = loop.time()
             fault = await self._deliver(delivery)
             pause_s = self._after(fault, delivery, loop.time() - begun_s)
@@ -177,7 +199,7 @@ class Target:
         connected = self._state in (State.CONNECTED, State.CONNECTING)
         return TargetStatus(
             name=self._settings.name,
-            url=self._settings.url,
+            url=self._brokers.url,
             state=self._state,
             why=self._why,
             since_us=self._since_us,
@@ -197,6 +219,7 @@ class Target:
             refused=counts.refused,
             unheard=counts.unheard,
             spoiled=counts.spoiled,
+            dead_letters=len(self._buffer.letters.kept(self._settings.name)),
         )
 
     def _permitted(self) -> bool:
@@ -225,14 +248,25 @@ class Target:
             )  # fmt: skip
         return True
 
+    def _served(self) -> Context:
+        """What the next connection works with: the broker whose turn it is, and the password as it is now."""
+        settings = replace(self._settings, url=self._brokers.url, password=self._password)
+        return replace(self._context, settings=settings)
+
     async def _deliver(self, delivery: Delivery) -> PublishError:
         """Connect and deliver until there is a fault."""
         self._delivery = delivery
+        looking: asyncio.Task[None] | None = None
         try:
             await delivery.connect()
-            log.info("target %s: connected to %s", self._settings.name, self._settings.url)
+            log.info("target %s: connected to %s", self._settings.name, self._brokers.url)
             self._turn(State.CONNECTED, "")
+            if not self._brokers.first:
+                looking = asyncio.create_task(self._look_for_first(delivery))
             await delivery.run()
+        except FirstIsBack as fault:
+            await delivery.leave()
+            return fault
         except PublishError as fault:
             return fault
         except asyncio.CancelledError:
@@ -245,38 +279,83 @@ class Target:
             log.exception("target %s: unexpected", self._settings.name)
             return PublishError(f"unexpected: {error!r}")
         finally:
+            if looking is not None:
+                looking.cancel()
             delivery.close()
             self._delivery = None
         return PublishError("the delivery ended")
 
+    async def _look_for_first(self, delivery: Delivery) -> None:
+        """While a fallback serves us: end that once the first broker can be reached again."""
+        connector = Connector()
+        while True:
+            await asyncio.sleep(self._brokers.return_s * self._rng.uniform(0.9, 1.1))
+            with contextlib.suppress(NoSession):
+                await connector.reach(self._settings, self._settings.connect_deadline_s)
+                delivery.end(FirstIsBack(f"{self._settings.url} can be reached again"))
+                return
+
     def _after(self, fault: PublishError, delivery: Delivery, lived_s: float) -> float:
         """What a fault means for the next connection; how long to wait for it, in seconds."""
-        why, connected = str(fault), self._state == State.CONNECTED
-        if connected and lived_s >= GOOD_CONNECTION_S:
+        connected = self._state == State.CONNECTED
+        if isinstance(fault, FirstIsBack):
+            self._brokers.returning()
+            log.info("target %s: %s", self._settings.name, fault)
+            self._turn(State.WAITING, "")
+            return 0.0
+        good = connected and lived_s >= GOOD_CONNECTION_S
+        if good:
             self._back_off.reset()
-        suspect_bytes = delivery.window.largest_bytes
-        if lived_s >= LEARNED_S_MAX:
-            self._message_bytes_max = self._settings.message_bytes_max
-        if lived_s >= SILENT_END_S_MAX:
-            self._silent_ends = 0
-        elif connected and suspect_bytes > MESSAGE_BYTES_MIN:
-            self._silent_ends += 1
-        parked = isinstance(fault, TargetRefused)
+            self._brokers.served()
+        if lived_s >= TAKEN_PAUSE_S_MIN:
+            self._taken_pause_s = TAKEN_PAUSE_S_MIN
+        suspects = self._context.suspects
+        now_s = asyncio.get_running_loop().time()
+        end = End(fault, connected, lived_s, now_s, tuple(delivery.window), delivery.outcomes.culprit)
+        quick = self._one_message(suspects.ended(end), lived_s)
         if isinstance(fault, TargetRefused) and fault.code == RETAIN_NOT_SUPPORTED and self._retain:
-            self._retain = parked = False
-        elif isinstance(fault, TooLarge) or self._silent_ends >= SILENT_ENDS_MAX:
-            self._silent_ends = 0
-            parked = self._message_bytes_max <= MESSAGE_BYTES_MIN and isinstance(fault, TooLarge)
-            too_large = min(self._message_bytes_max, suspect_bytes or self._message_bytes_max)
-            self._message_bytes_max = max(too_large // 2, MESSAGE_BYTES_MIN)
-            log.warning("target %s: messages have at most %d bytes now", self._settings.name, self._message_bytes_max)
+            self._retain = False
+            quick = True
+        parked = isinstance(fault, TargetRefused) or suspects.systemic
+        if suspects.systemic:
+            # All of it is kept, and tried again from the start.
+            suspects.forget()
+        if not connected and isinstance(fault, TargetRefused) and fault.code in CREDENTIALS and self._renewed():
+            return self._told(fault, State.WAITING, self._settings.back_off_s_min)
+        if quick:
+            return self._told(fault, State.WAITING, self._settings.back_off_s_min * self._rng.uniform(0.5, 1.0))
+        if not good:
+            all_tried, parked = self._brokers.failed(parked)
+            if not all_tried:
+                return self._told(fault, State.WAITING, self._settings.back_off_s_min * self._rng.uniform(0.5, 1.0))
         if parked:
-            pause_s = self._settings.parked_probe_s * self._rng.uniform(0.9, 1.1)
-        else:
-            pause_s = self._back_off.pause_s(TAKEN_PAUSE_S_MIN if isinstance(fault, SessionTaken) else 0.0)
-        if why != self._why or connected:
-            log.warning("target %s: %s; data is kept, next try in %.1f s", self._settings.name, why, pause_s)
-        self._turn(State.PARKED if parked else State.WAITING, why)
+            return self._told(fault, State.PARKED, self._settings.parked_probe_s * self._rng.uniform(0.9, 1.1))
+        return self._told(fault, State.WAITING, self._pause_s(fault))
+
+    def _one_message(self, its: bool, lived_s: float) -> bool:
+        """Whether to be back at once: it was one message's doing, and we did not come back so too often."""
+        self._quick_returns = self._quick_returns + 1 if its and lived_s < GOOD_CONNECTION_S else 0
+        return its and self._quick_returns <= QUICK_RETURNS_MAX
+
+    def _renewed(self) -> bool:
+        """Whether the password has changed where it is kept; then it is worth another try at once."""
+        before = self._password
+        self._password = before.renewed() if before is not None else None
+        return self._password != before
+
+    def _pause_s(self, fault: PublishError) -> float:
+        if not isinstance(fault, SessionTaken):
+            return self._back_off.pause_s()
+        pause_s = min(self._taken_pause_s, self._settings.parked_probe_s)
+        self._taken_pause_s = pause_s * TAKEN_FACTOR
+        return pause_s * self._rng.uniform(0.5, 1.0)
+
+    def _told(self, fault: PublishError, state: State, pause_s: float) -> float:
+        why = str(fault)
+        if why != self._why or self._state == State.CONNECTED:
+            level = logging.ERROR if isinstance(fault, (SessionTaken, TargetRefused)) else logging.WARNING
+            log.log(level, "target %s: %s; data is kept, next try in %.1f s", self._settings.name, why, pause_s)
+        self._turn(state, why)
         return pause_s
 
     def _turn(self, state: State, why: str) -> None:
