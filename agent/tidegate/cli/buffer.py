@@ -32,13 +32,15 @@ def command() -> None:
 @contextlib.contextmanager
 def _held(folder: Path) -> Iterator[bool]:
     """Hold the buffer while looking into it; False when an agent holds it."""
-    if not (folder / SEGMENTS).is_dir():
-        raise BufferFault(f"{folder}: there is no buffer here. Name the state folder, or the configuration")
     try:
+        if not (folder / SEGMENTS).is_dir():
+            raise BufferFault(f"{folder}: there is no buffer here. Name the state folder, or the configuration")
         descriptor = lock.take(folder)
     except BufferLocked:
         yield False
         return
+    except OSError as error:
+        raise BufferFault(f"{error.filename}: {error.strerror}. Run this as the gateway's user") from None
     try:
         yield True
     finally:

@@ -98,8 +98,14 @@ def _source(path: Path, files: Files, placeholders: Placeholders, problems: Prob
 def _buffer(source: toml.Toml, folder: Path, problems: Problems) -> BufferSettings:
     section = source.document.buffer
     state = folder / source.document.gateway.state
-    if state.exists() and not state.is_dir():
-        source.fault(problems, ("gateway", "state"), f"{state} is not a folder", "Name a folder; it is made at start")
+    try:
+        if state.exists() and not state.is_dir():
+            remedy = "Name a folder; it is made at start"
+            source.fault(problems, ("gateway", "state"), f"{state} is not a folder", remedy)
+    except OSError as error:
+        # No fault: it may be there for the gateway's own user only, and this is another one.
+        what = f"{state} can't be looked at: {error.strerror}"
+        source.warn(problems, ("gateway", "state"), what, "See that the gateway's user may write there")
     _warn_policy(source, section, problems)
     usual = BufferSettings(folder=state)
     quota_bytes, segment_bytes = section.quota or usual.quota_bytes, section.segment or usual.segment_bytes
