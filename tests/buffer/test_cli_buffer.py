@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.buffer.world import READINGS, World, damage
+from tests.buffer.world import READINGS, World, damage, everything, gaps
 from tidegate.cli.buffer import command
 from tidegate.errors import BufferFault
 from tidegate.health import plain
 from tidegate.local import answering
+from tidegate.model.gap import Why
 
 
 def tidegate(*arguments: str) -> Result:
@@ -48,6 +49,15 @@ def test_verify_names_what_is_damaged_and_exits_1(world: World) -> None:
     assert 1 == ran.exit_code
     assert found["damaged"]
     assert newest(world).name in found["damage"][0]
+
+
+@pytest.mark.parametrize("asked", ["status", "verify"])
+def test_a_buffer_that_this_user_may_not_open_is_said_without_a_traceback(world: World, asked: str) -> None:
+    asyncio.run(fill(world, 10))
+    (world.folder / "lock").unlink()
+    (world.folder / "lock").mkdir()  # refused to root too
+    with pytest.raises(BufferFault, match=r"lock: .+ Run this as the gateway's user"):
+        CliRunner().invoke(command, [asked, str(world.folder)], catch_exceptions=False)
 
 
 def test_verify_sees_a_segment_that_is_missing(world: World) -> None:
@@ -140,3 +150,61 @@ def test_a_folder_without_a_buffer_is_left_as_it_is(tmp_path: Path, act: str) ->
 
     assert isinstance(ran.exception, BufferFault)
     assert [] == list(tmp_path.iterdir())
+
+
+def test_salvage_keeps_what_is_good_and_says_what_is_lost(world: World) -> None:
+    asyncio.run(fill(world, 100))
+    path = newest(world)
+    first = int(path.stem.split("-")[1])
+    damage(path, 2)
+    ran = tidegate("salvage", str(world.folder))
+
+    assert 1 == ran.exit_code
+    assert f"lost [[{first + 2}, {first + 2}]]" in ran.output
+    assert 0 == tidegate("verify", str(world.folder)).exit_code
+    assert "0 segments were damaged" in tidegate("salvage", str(world.folder)).output
+
+
+def test_what_a_command_salvaged_is_announced_at_the_next_start(world: World) -> None:
+    asyncio.run(fill(world, 100))
+    damage(newest(world), 2)
+    tidegate("salvage", str(world.folder))
+
+    async def run() -> list[Why]:
+        async with world.running() as buffer:
+            await buffer.flush()
+            return [gap.why for gap in gaps(await everything(buffer))]
+
+    assert [Why.CORRUPT] == asyncio.run(run())
+
+
+def test_scrub_of_a_buffer_at_rest_says_what_would_help(world: World) -> None:
+    asyncio.run(fill(world, 100))
+
+    assert 0 == tidegate("scrub", str(world.folder)).exit_code
+
+    damage(newest(world), 2)
+    ran = tidegate("scrub", str(world.folder))
+
+    assert 1 == ran.exit_code
+    assert "tidegate buffer salvage" in ran.output
+
+
+def test_scrub_asks_a_running_agent_which_salvages(world: World) -> None:
+    asyncio.run(fill(world, 100))
+    damage(newest(world), 2)
+
+    async def run() -> Result:
+        async with world.running() as buffer:
+            answers = {
+                "status": lambda: {"buffer": plain(buffer.status())},
+                "scrub": lambda: plain(buffer.scrub()),
+            }
+            async with answering(world.folder, answers):
+                return await asyncio.to_thread(tidegate, "scrub", str(world.folder))
+
+    ran = asyncio.run(run())
+
+    assert 1 == ran.exit_code, ran.output
+    assert "1 were damaged, 1 salvaged" in ran.output
+    assert 0 == tidegate("verify", str(world.folder)).exit_code
