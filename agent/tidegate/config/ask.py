@@ -54,8 +54,8 @@ def _ask(name: str, driver: type[Driver], placed: Sequence[Placed], problems: Pr
 
 
 def _about(problem: Problem, by_place: ByPlace) -> Placed | None:
-    """The device that a problem is about; None when it is about a tag. A device's name holds no space."""
-    return by_place.get((problem.key.split(" ")[0], problem.row))
+    """The device that a problem is about; None when it is about a tag. Only a wrong name of a device holds a space."""
+    return by_place.get((problem.key, problem.row)) or by_place.get((problem.key.split(" ")[0], problem.row))
 
 
 def _ask_by_table(
