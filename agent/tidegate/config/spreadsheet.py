@@ -1,7 +1,7 @@
 """Reads a CSV file or an Excel sheet into rows of text. It knows about files and rows, and not what they mean.
 
 CSV as spreadsheets write it: UTF-8 with or without BOM, or GB18030; comma, semicolon or tab. The first row is the
-header. Rows that are empty, or whose first cell begins with `#`, are left out.
+header. Rows that are empty, or whose first cell begins with `#`, are left out, and so is Excel's own `sep=;`.
 """
 
 import csv
@@ -20,6 +20,8 @@ DELIMITERS = ",;\t"
 EXCEL = frozenset({".xlsx", ".xlsm", ".xls", ".ods"})
 AS_UTF8 = "Save it again as `CSV UTF-8`"
 
+# A first line that tells Excel, and nobody else, what separates.
+_SEPARATOR = re.compile(rf"\A\"?sep=[{DELIMITERS}]\"?(?=[\r\n])", re.IGNORECASE)
 # Lead and trail of a two-byte character of GB18030; a trail below 0x80 is outside of everyday Chinese (GB 2312).
 _TWO_BYTES = re.compile(rb"[\x81-\xfe]([\x40-\x7e\x80-\xfe])")
 
@@ -63,7 +65,7 @@ def read(data: bytes, file: str, problems: Problems, sheet: str = "") -> Sheet |
     try:
         if excel:
             return _sheet(file, _excel_rows(data, sheet), False, problems)
-        text = decode(data)
+        text = _SEPARATOR.sub("", decode(data))
         delimiter = _delimiter(text)
         return _sheet(file, _csv_rows(text, delimiter), delimiter == ";", problems)
     except Unfit as unfit:
