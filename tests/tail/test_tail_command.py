@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from demo.broker import Mosquitto, free_port
 from tests.proof.messages import data, head
 from tests.tail.fake_gateway import FakeGateway, wait_until
@@ -68,3 +70,25 @@ def test_a_password_variable_that_is_not_set_is_said() -> None:
     _, err = process.communicate(timeout=DEADLINE_S)
 
     assert "TIDEGATE_NO_SUCH_VARIABLE is not set" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "expected"),
+    [
+        (("mqtt://127.0.0.1", "--log", "{}/none/log"), 1, "can't be logged in"),
+        (("mqtts://127.0.0.1", "--ca", "{}/text"), 1, "holds no certificate"),
+        (("mqtt://127.0.0.1", "--prefix", "a/#"), 2, "can't be part of a topic"),
+        (("mqtt://127.0.0.1", "--gateway", "+"), 2, "can't be part of a topic"),
+    ],
+    ids=["log", "ca", "prefix", "gateway"],
+)
+def test_what_can_not_be_used_is_said_in_a_line(
+    tmp_path: Path, arguments: tuple[str, ...], code: int, expected: str
+) -> None:
+    (tmp_path / "text").write_text("words")
+    process = tail(*(argument.format(tmp_path) for argument in arguments))
+    _, err = process.communicate(timeout=DEADLINE_S)
+
+    assert code == process.returncode
+    assert expected in err
+    assert "Traceback" not in err

@@ -57,6 +57,9 @@ def command(
         address = Address.parse(url)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="URL") from None
+    for option, level in (("--gateway", gateway), ("--target", target), ("--prefix", prefix)):
+        if set(level) & set("+#\0"):
+            raise click.BadParameter(f"{level!r} can't be part of a topic; follow one at a time", param_hint=option)
     password = _password(password_env)
     if password is not None and not address.tls and not address.loopback:
         click.echo(f"tidegate tail: user and password go to {address.host} in the clear; better use mqtts://", err=True)

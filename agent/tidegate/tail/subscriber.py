@@ -18,6 +18,7 @@ import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
+from tidegate.errors import TidegateError
 from tidegate.secret import Secret
 
 KEEPALIVE_S = 20
@@ -63,7 +64,10 @@ class Link:
 
 
 class Subscriber:
-    """Follows topic filters at one broker, over any number of connections. `start` it, `close` it."""
+    """Follows topic filters at one broker, over any number of connections. `start` it, `close` it.
+
+    Raises TidegateError when its authorities can't be used.
+    """
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
@@ -86,7 +90,7 @@ class Subscriber:
         if broker.user or broker.password is not None:
             client.username_pw_set(broker.user, broker.password.reveal() if broker.password is not None else None)
         if broker.tls:
-            client.tls_set_context(ssl.create_default_context(cafile=str(broker.ca) if broker.ca else None))
+            client.tls_set_context(_trust(broker.ca))
         client.on_connect = self._connected
         client.on_connect_fail = self._unreachable
         client.on_disconnect = self._disconnected
@@ -165,3 +169,12 @@ class Subscriber:
     def _received(self, _client: mqtt.Client, _data: Any, message: mqtt.MQTTMessage) -> None:
         at_us = time.time_ns() // 1000
         self._put(Message(message.topic, bytes(message.payload), at_us, bool(message.retain)))
+
+
+def _trust(ca: Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=str(ca) if ca else None)
+    except ssl.SSLError as error:
+        raise TidegateError(f"{ca} holds no certificate in PEM ({error.reason}): name another file") from error
+    except OSError as error:
+        raise TidegateError(f"{ca} can't be read: {error.strerror}") from error

@@ -99,8 +99,7 @@ class Tail:
         """
         begin_s = self._now_s()
         end_s = begin_s + self._settings.seconds if self._settings.seconds is not None else float("inf")
-        if self._settings.log is not None:
-            self._log = self._settings.log.open("ab")
+        self._log = _opened(self._settings.log)
         try:
             self._subscriber.follow(*self._filters())
             self._subscriber.start()
@@ -297,6 +296,13 @@ class Tail:
         if again or (sentence not in self._said and len(self._said) < SAID_MAX):
             self._said.add(sentence)
             print(f"tidegate tail: {sentence}", file=self._err, flush=True)
+
+
+def _opened(path: Path | None) -> BinaryIO | None:
+    try:
+        return path.open("ab") if path is not None else None
+    except OSError as error:
+        raise TidegateError(f"messages can't be logged in {path}: {error.strerror}") from error
 
 
 def _parsed(payload: bytes) -> Any:
