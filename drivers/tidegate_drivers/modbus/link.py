@@ -10,6 +10,7 @@ Sources: MODBUS Messaging on TCP/IP V1.0b §3.1.3, Modbus Application Protocol V
 """
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable
 from struct import Struct
@@ -62,12 +63,20 @@ async def connect(host: str, port: int, clock: Clock) -> "Link":
     except TimeoutError:
         raise NotConnected("", f"{peer} did not accept a connection within {CONNECT_DEADLINE_S:g} s") from None
     except (OSError, UnicodeError) as error:
-        raise NotConnected("", f"no connection to {peer}: {error}") from error
+        raise NotConnected("", f"no connection to {peer}: {_why(error)}") from error
     connection: socket.socket = transport.get_extra_info("socket")
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
     return link
+
+
+def _why(error: OSError | UnicodeError) -> str:
+    """Connection refused, instead of asyncio's `[Errno 111] Connect call failed ('10.0.0.7', 502)`."""
+    number = error.errno if isinstance(error, OSError) else None
+    if number is not None and number > 0:
+        return os.strerror(number)
+    return getattr(error, "strerror", None) or str(error)
 
 
 class Link(asyncio.BufferedProtocol):
