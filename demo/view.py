@@ -14,6 +14,10 @@ from demo.watch import Value, Watch
 
 BARS = " ▁▂▃▄▅▆▇█"
 SPARK_COLUMNS = 60
+# What stands beside the bars of the backlog, and the frame around both.
+BACKLOG_WORDS_COLUMNS = 48
+# Below it, as in a terminal of 80 columns, the tables move together.
+WIDE_COLUMNS = 100
 PLAIN_INTERVAL_S = 1.0
 # What is shown of each machine: enough to see it live.
 SHOWN = (
@@ -52,7 +56,7 @@ class View:
     def draw(self, scene: Scene, watch: Watch) -> None:
         """What is so now."""
         if self._live is not None:
-            self._live.update(picture(scene, watch))
+            self._live.update(picture(scene, watch, self._console.width))
             return
         if scene.now != self._said_now:
             self._said_now = scene.now
@@ -77,9 +81,10 @@ def delay(delay_ms: float | None) -> str:
     return "-" if delay_ms is None else f"{delay_ms / 1000:.2f} s"
 
 
-def picture(scene: Scene, watch: Watch) -> Group:
-    """The whole screen."""
-    return Group(_way(scene, watch), _proof(watch), _backlog(watch), _values(watch), Text(f" {scene.now}", "bold"))
+def picture(scene: Scene, watch: Watch, columns: int) -> Group:
+    """The whole screen, of so many columns; 24 rows are enough for it from 80 columns up."""
+    now = Text(f" {scene.now}", "bold")
+    return Group(_way(scene, watch), _proof(watch, columns), _backlog(watch, columns), _values(watch, columns), now)
 
 
 def _way(scene: Scene, watch: Watch) -> Panel:
@@ -100,9 +105,9 @@ def _way(scene: Scene, watch: Watch) -> Panel:
     return Panel(line, title=f"Tidegate demo, {scene.at_s:.0f} s", title_align="left")
 
 
-def _proof(watch: Watch) -> Panel:
+def _proof(watch: Watch, columns: int) -> Panel:
     report = watch.report
-    table = Table.grid(padding=(0, 3))
+    table = Table.grid(padding=(0, 3 if columns >= WIDE_COLUMNS else 2))
     for _ in range(6):
         table.add_column(justify="right")
     names = ("readings received", "missing", "asked for again", "duplicates", "gaps told", "delay")
@@ -120,8 +125,9 @@ def _proof(watch: Watch) -> Panel:
                  title="what a separate subscriber process received and can prove", title_align="left")  # fmt: skip
 
 
-def _backlog(watch: Watch) -> Panel:
-    line = Text(spark(list(watch.backlogs)[-SPARK_COLUMNS:]), "yellow")
+def _backlog(watch: Watch, columns: int) -> Panel:
+    bars = min(SPARK_COLUMNS, max(1, columns - BACKLOG_WORDS_COLUMNS))
+    line = Text(spark(list(watch.backlogs)[-bars:]), "yellow")
     line.append(f"  {watch.backlog} frames wait in the gateway's buffer", "bold" if watch.backlog else "dim")
     return Panel(line, title="backlog", title_align="left")
 
@@ -132,8 +138,8 @@ def spark(numbers: list[int]) -> str:
     return "".join(BARS[-(-n * (len(BARS) - 1) // top)] for n in numbers)
 
 
-def _values(watch: Watch) -> Panel:
-    table = Table.grid(padding=(0, 2))
+def _values(watch: Watch, columns: int) -> Panel:
+    table = Table.grid(padding=(0, 2 if columns >= WIDE_COLUMNS else 1))
     for justify in ("left", "left", "right", "left") * 2:
         table.add_column(justify="right" if justify == "right" else "left")
     rows = [cells for device, count in SHOWN for cells in _of(watch.values.values(), device, count)]

@@ -1,12 +1,13 @@
 """What the demo shows is what the subscriber reported and logged, line by line."""
 
 import json
+from collections import deque
 from pathlib import Path
 
 from rich.console import Console
 
 from demo.view import Scene, picture, plain, spark
-from demo.watch import Lines, Watch
+from demo.watch import Lines, Value, Watch
 
 
 def watch(folder: Path) -> Watch:
@@ -35,7 +36,7 @@ def test_the_last_values_are_those_of_the_log(tmp_path: Path) -> None:
     logged(tmp_path)
     looking.look()
     console = Console(width=100, record=True, file=(tmp_path / "screen").open("w"))
-    console.print(picture(Scene(3.0, "now", "mosquitto", True), looking))
+    console.print(picture(Scene(3.0, "now", "mosquitto", True), looking, 100))
     screen = console.export_text()
 
     assert looking.counted == {17}
@@ -69,3 +70,23 @@ def test_a_line_that_is_half_written_waits_for_its_end(tmp_path: Path) -> None:
 def test_bars_reach_from_nothing_to_the_highest() -> None:
     assert spark([0, 1, 50, 100]) == " ▁▄█"
     assert spark([0, 0]) == "  "
+
+
+def test_a_terminal_of_80_columns_and_24_rows_shows_all_of_it_at_its_worst(tmp_path: Path) -> None:
+    looking = watch(tmp_path)
+    tags = {"main-meter": ["U_L1"] * 4, "oven-meter": ["U_L12"] * 4, "press-7": ["oil_temperature"] * 7}
+    for device, names in tags.items():
+        for i, name in enumerate(names):
+            number, unit = (18014398509000012, "1/min") if device == "press-7" else (230.51, "V")
+            looking.values[device, str(i)] = Value(device, name, number, unit, 0, 1)
+    looking.backlog, looking.backlogs = 1_234, deque(range(120))
+    looking.target = ("waiting", "mqtt://127.0.0.1:28750: Connection refused")
+    looking.report.readings, looking.report.delay_ms = 123_456, 12_345.0
+    console = Console(width=80, record=True, file=(tmp_path / "screen").open("w"))
+    console.print(picture(Scene(100.0, "The broker is stopped.", "mosquitto", False), looking, 80))
+    rows = console.export_text().splitlines()
+
+    assert len(rows) <= 24
+    assert rows[-1].strip() == "The broker is stopped."
+    assert "…" not in "".join(rows)
+    assert sum("18014398509000012" in row for row in rows) == 7
