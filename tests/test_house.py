@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "publish": {"errors", "clock", "model", "proof", "secret", "twins", "buffer"},
     "config": {"errors", "model", "secret", "acquire", "buffer", "publish"},
     "tail": {"errors", "proof", "secret"},
+    "doctor": {"errors", "clock", "twins", "buffer", "publish", "config"},
     "health": {"errors", "clock", "twins", "acquire", "buffer", "publish"},
     "gateway": {
         "errors", "clock", "model", "acquire", "shape", "buffer", "publish", "config", "health", "local",
@@ -38,7 +39,7 @@ MAY_IMPORT = {
     },
     "cli": {
         "errors", "clock", "twins", "secret", "proof", "model", "acquire", "shape", "buffer", "publish", "config",
-        "gateway", "health", "local", "tail", "notify",
+        "doctor", "gateway", "health", "local", "tail", "notify",
     },
 }  # fmt: skip
 DRIVERS_MAY_IMPORT = (

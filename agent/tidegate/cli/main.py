@@ -15,6 +15,7 @@ COMMANDS = {
     "init": "Write a commented sample configuration.",
     "check": "Check a configuration and print every problem at once.",
     "read": "Read machines once, and print what they answer.",
+    "doctor": "Look at this machine, its disk, clock and brokers; each finding with its remedy.",
     "run": "Run the gateway.",
     "status": "Ask the running gateway how it is.",
     "tail": "Follow a gateway at its broker and prove what was received.",

@@ -1,0 +1,76 @@
+"""`tidegate doctor [CONFIG]`: what stands in the way on this machine, each with its remedy."""
+
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from tidegate.acquire.registry import broken, drivers
+from tidegate.clock import Clock, Source
+from tidegate.config.load import load
+from tidegate.config.policy import policy
+from tidegate.doctor.access import examine_secrets, examine_serial, examine_state
+from tidegate.doctor.broker import examine_brokers
+from tidegate.doctor.disk import examine_disk
+from tidegate.doctor.finding import Finding, Level, fault, ok, warning
+from tidegate.doctor.parts import examine_twins
+from tidegate.doctor.timekeeping import examine_clock
+from tidegate.errors import ConfigError
+
+EXIT_FAULT = 1
+MARKS = {Level.OK: "ok     ", Level.WARNING: "warning", Level.FAULT: "FAULT  "}
+
+
+@click.command()
+@click.argument("config", type=click.Path(path_type=Path), required=False)
+@click.option("--json", "as_json", is_flag=True, help="One JSON document instead of text.")
+def command(config: Path | None, as_json: bool) -> None:
+    """Look at this machine as a gateway, and with CONFIG also at its disk, its permissions and its brokers.
+
+    Run it as the gateway's user. It changes nothing. Exit 1 when something is at fault; warnings alone exit 0.
+    """
+    findings = [*_machine(), *(_configured(config) if config is not None else ())]
+    faults = sum(finding.level is Level.FAULT for finding in findings)
+    if as_json:
+        told = [dataclasses.asdict(finding) for finding in findings]
+        click.echo(json.dumps({"ok": not faults, "findings": told}, ensure_ascii=False))
+    else:
+        for finding in findings:
+            click.echo(f"{MARKS[finding.level]}  {finding.about}: {finding.what}")
+            if finding.remedy:
+                click.echo(f"         -> {finding.remedy}")
+        warnings = sum(finding.level is Level.WARNING for finding in findings)
+        click.echo(f"{faults} at fault, {warnings} to think of, {len(findings) - faults - warnings} well")
+    sys.exit(EXIT_FAULT if faults else 0)
+
+
+def _machine() -> Iterator[Finding]:
+    yield from examine_clock(Clock(source=Source.AUTO))
+    packages = {found.__module__.partition(".")[0] for found in drivers().values()}
+    yield from examine_twins({"tidegate", *packages})
+    for problem in broken():
+        yield warning("drivers", f"{problem.key}: {problem.what}", problem.remedy)
+    yield from examine_serial()
+
+
+def _configured(path: Path) -> Iterator[Finding]:
+    try:
+        config = load(path, os.environ)
+    except ConfigError as error:
+        fatal = [problem for problem in error.problems if problem.fatal]
+        more = f" (and {len(fatal) - 1} more problems: tidegate check {path})" if len(fatal) > 1 else ""
+        first = fatal[0]
+        where = str(dataclasses.replace(first, what="", remedy="")).removesuffix(": . ")
+        yield fault("configuration", f"{where}: {first.what}{more}", first.remedy)
+        return
+    yield ok("configuration", f"{path} can be used")
+    kept = policy(config)
+    yield ok("policy", str(kept))
+    yield from examine_disk(config.buffer, kept)
+    yield from examine_state(config.state)
+    yield from examine_secrets(config.targets)
+    yield from examine_brokers(config.targets)
