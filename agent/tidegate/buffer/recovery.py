@@ -23,6 +23,7 @@ from tidegate.buffer.segment import Segment, connect, is_refusal, look, size_of
 from tidegate.buffer.settings import BufferSettings
 from tidegate.buffer.state import SEGMENTS, State, is_full, quarantine, unlink
 from tidegate.buffer.survey import LOOKS, survey
+from tidegate.buffer.times import Times
 from tidegate.clock import Clock
 from tidegate.errors import BufferDamaged
 from tidegate.model.gap import Gap, Why
@@ -38,14 +39,14 @@ FIRST_START = "first start"
 class Findings:
     """What is on disk: good segments, rows for what is not, and why the numbering can't go on ("" when it can)."""
 
-    control: Control
     settings: BufferSettings
+    control: Control
     numberings: list[Numbering]
     entries: list[Entry] = field(default_factory=list)
     dropped: list[Entry] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
-    carriers: list[tuple[int, str, int]] = field(default_factory=list)
     salvaged: list[Salvaged] = field(default_factory=list)
+    carriers: list[tuple[int, str, int]] = field(default_factory=list)
     tables: dict[bytes, bytes] = field(default_factory=dict)
     reached: dict[str, int] = field(default_factory=dict)
     made_us: dict[str, int] = field(default_factory=dict)
@@ -231,6 +232,7 @@ def _settle(found: Findings, settings: BufferSettings, clock: Clock, targets: Se
     clock.raise_floor(wall_us)
     last_boot, last_start_us = control.boot()
     clock.boot = max(last_boot, found.boot) + 1
+    times = Times(control, clock, kernel_boot())
     cursors = Cursors(targets, control.marks())
     _number_older(found)
     _check_end(found, cursors, Ledger(control.db))
@@ -253,13 +255,13 @@ def _settle(found: Findings, settings: BufferSettings, clock: Clock, targets: Se
         control.store_marks(marks)
     cursors.stored(marks)
     ledger.refresh()
-    current = catalog.numberings[-1]
-    entries = catalog.sealed(current.epoch)
     for saved in found.salvaged:
         put_aside(settings.folder, saved, settings.quarantine_bytes_max)
+    current = catalog.numberings[-1]
+    entries = catalog.sealed(current.epoch)
     tail = entries[-1].hash if entries else NO_HASH
     state = State(
-        settings, clock, control, ledger, cursors, catalog, current.epoch, current.last, tail, identity, False
+        settings, clock, control, ledger, cursors, catalog, current.epoch, current.last, tail, identity, times
     )
     if found.reason and found.reason != FIRST_START:
         log.warning("numbers begin again in epoch %s: %s", state.epoch, found.reason)

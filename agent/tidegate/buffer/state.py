@@ -14,6 +14,7 @@ from tidegate.buffer.cursors import Cursors
 from tidegate.buffer.ledger import Ledger
 from tidegate.buffer.segment import Segment, size_of, sync_folder
 from tidegate.buffer.settings import BufferSettings
+from tidegate.buffer.times import Times
 from tidegate.clock import Clock, ClockState
 from tidegate.errors import BufferFault
 
@@ -37,24 +38,26 @@ class State:
     last: int
     hash: bytes
     identity: str
-    clock_told: bool
+    times: Times
     active: Segment | None = None
+    # What the buffer took when the disk became scarce; None while it is not.
+    scarce_bytes: int | None = None
 
     @contextmanager
     def transaction(self, floors: Iterable[tuple[str, int]] = ()) -> Iterator[None]:
         """One transaction of control.db; it takes along whatever waits to be stored, since a sync costs the same."""
         marks = self.cursors.marks(floors)
-        clock = self.clock
-        believed = clock.state is ClockState.SET
+        moment, known = self.clock.moment(), self.times.news(self.clock)
         with self.control.transaction():
             self.ledger.store_carriers()
             self.control.store_marks(marks)
-            if believed:
-                self.control.set_wall(clock.now_us())
-                if not self.clock_told:
-                    self.control.set_clock(clock.boot, clock.now_us(), clock.mono_us())
+            if moment.state is ClockState.SET:
+                self.control.set_wall(moment.wall_us)
+            if known is not None:
+                self.control.set_clock(self.clock.boot, known.wall_us, known.mono_us)
             yield
-        self.clock_told = self.clock_told or believed
+        if known is not None:
+            self.times.told(self.clock.boot, known)
         self.ledger.stored()
         self.cursors.stored(marks)
         # It is committed, whatever this read does; the next transaction reads again.
@@ -110,8 +113,8 @@ def quarantine(folder: Path, path: Path, bytes_max: int) -> Path:
             os.rename(path.with_name(path.name + end), aside.with_name(aside.name + end))
     sync_folder(target)
     sync_folder(path.parent)
-    return aside
     _bound(target, aside.name, bytes_max)
+    return aside
 
 
 def _bound(folder: Path, newest: str, bytes_max: int) -> None:
