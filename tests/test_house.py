@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "proof": set(),
     "local": {"errors"},
     "notify": set(),
+    "logs": set(),
     "watchdog": {"model", "notify"},
     "model": {"errors", "twins", "clock"},
     "acquire": {"errors", "clock", "model"},
@@ -39,7 +40,7 @@ MAY_IMPORT = {
     },
     "cli": {
         "errors", "clock", "twins", "secret", "proof", "model", "acquire", "shape", "buffer", "publish", "config",
-        "doctor", "gateway", "health", "local", "tail", "notify",
+        "doctor", "gateway", "health", "local", "tail", "notify", "logs",
     },
 }  # fmt: skip
 DRIVERS_MAY_IMPORT = (

@@ -1,4 +1,4 @@
-"""What a target says of its progress: owing and not moving is standing still; a broker that is gone is no fault of it."""
+"""What a target says of its progress: a broker that is gone is no fault of it, owing and not moving is."""
 
 import asyncio
 

@@ -10,28 +10,23 @@ from pathlib import Path
 
 import click
 
-from tidegate import twins
+from tidegate import logs, twins
 from tidegate.acquire.registry import broken, drivers
 from tidegate.clock import Clock
 from tidegate.config.load import Config, load
 from tidegate.gateway import Gateway
 from tidegate.notify import Notifier
 
-LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
-LEVELS = ("debug", "info", "warning", "error")
-
 log = logging.getLogger("tidegate")
 
 
 @click.command()
 @click.argument("config", type=click.Path(path_type=Path))
-@click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True, help="How much to log.")
-def command(config: Path, log_level: str) -> None:
+@click.option("--log-level", type=click.Choice(logs.LEVELS), default="info", show_default=True, help="How much to log.")
+@click.option("--log-format", type=click.Choice(logs.FORMATS), default="text", show_default=True, help="One line each.")
+def command(config: Path, log_level: str, log_format: str) -> None:
     """Run the gateway that CONFIG (a TOML file) describes, until SIGTERM or Ctrl-C."""
-    logging.basicConfig(stream=sys.stderr, level=log_level.upper(), format=LOG_FORMAT)
-    # Foreign libraries log whole messages at INFO and below.
-    for foreign in ("paho", "asyncio"):
-        logging.getLogger(foreign).setLevel(logging.WARNING)
+    logs.set_up(sys.stderr, log_level, log_format, os.environ)
     loaded = load(config, os.environ)
     number = version("tidegate")
     chosen = twins.running()
