@@ -7,8 +7,9 @@ leave), buffer (commit, seal, unlock). A task that dies ends the gateway loudly;
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from random import Random
+from typing import Any
 
 from tidegate.acquire.driver import Driver
 from tidegate.acquire.poller import Poller
@@ -110,7 +111,13 @@ class Gateway:
                 buffer=buffer.status,
                 targets=lambda: tuple(target.status() for target in targets),
             )
-            async with answering(config.buffer.folder, {"status": lambda: plain(sources.look())}):
+            answers: dict[str, Callable[..., Any]] = {
+                "status": lambda: plain(sources.look()),
+                "scrub": lambda: plain(buffer.scrub()),
+                "letters": lambda: [plain(gap) for gap in buffer.letters.kept()],
+                "resubmit": lambda target="": {t.name: t.resubmit() for t in targets if target in ("", t.name)},
+            }
+            async with answering(config.buffer.folder, answers):
                 await self._stages(poller, targets, buffer, stop)
         finally:
             await buffer.close()

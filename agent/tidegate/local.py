@@ -34,9 +34,10 @@ def _short_path(folder: Path) -> Iterator[str]:
 
 
 @contextlib.asynccontextmanager
-async def answering(folder: Path, answers: dict[str, Callable[[], Any]]) -> AsyncIterator[None]:
+async def answering(folder: Path, answers: dict[str, Callable[..., Any]]) -> AsyncIterator[None]:
     """Answer at `<folder>/agent.sock` while the block runs: each word in `answers` with what its function returns.
 
+    Details that come with a word are the function's keyword arguments; a TidegateError that it raises is the answer.
     The caller holds the buffer's lock, so a socket file that is already there is a dead agent's and is replaced.
     """
 
@@ -64,24 +65,28 @@ async def answering(folder: Path, answers: dict[str, Callable[[], Any]]) -> Asyn
         (folder / SOCKET_NAME).unlink(missing_ok=True)
 
 
-def _answer(line: bytes, answers: dict[str, Callable[[], Any]]) -> dict[str, Any]:
+def _answer(line: bytes, answers: dict[str, Callable[..., Any]]) -> dict[str, Any]:
     try:
-        word = json.loads(line)["ask"]
+        asked = json.loads(line)
+        word, details = asked["ask"], dict(asked.get("with", {}))
     except (ValueError, KeyError, TypeError):
         return {"error": 'expected one line {"ask": "<word>"}'}
     if word not in answers:
         return {"error": f"can't answer {word!r}; I answer {', '.join(sorted(answers))}"}
-    return {"answer": answers[word]()}
+    try:
+        return {"answer": answers[word](**details)}
+    except (TidegateError, TypeError) as error:
+        return {"error": str(error)}
 
 
-def ask(folder: Path, word: str) -> Any:
-    """What the agent of this state folder answers to `word`. Raises AgentSilent."""
+def ask(folder: Path, word: str, **details: Any) -> Any:
+    """What the agent of this state folder answers to `word` (with these details). Raises AgentSilent."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
             asking.settimeout(ASK_DEADLINE_S)
             with _short_path(folder) as path:
                 asking.connect(path)
-            asking.sendall(json.dumps({"ask": word}).encode() + b"\n")
+            asking.sendall(json.dumps({"ask": word, "with": details}).encode() + b"\n")
             with asking.makefile("rb") as lines:
                 reply = json.loads(lines.readline(LINE_BYTES_MAX))
     except (OSError, ValueError) as error:

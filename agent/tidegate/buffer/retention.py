@@ -1,9 +1,10 @@
-"""Retention: removes the oldest segments when the quota is reached, and says in the ledger who still waited for them.
+"""Retention: removes the oldest segments for room or age, and says in the ledger who still waited for them.
 
 Order, so that a crash costs nothing: one transaction of control.db is the removal; the unlink only carries it out.
 """
 
 import logging
+import os
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from tidegate.buffer.block import decode
 from tidegate.buffer.catalog import Entry
 from tidegate.buffer.segment import blocks_from, look
 from tidegate.buffer.state import State, is_full, unlink
+from tidegate.clock import BUILT_US, ClockState
 from tidegate.errors import BufferDamaged, FrameDamaged
 from tidegate.model.frame import Frame
 from tidegate.model.gap import Gap, Why
@@ -21,16 +23,62 @@ from tidegate.proof import Ranges
 log = logging.getLogger(__name__)
 
 REMOVALS_MAX = 1024
+SMALL_DISK_SHARE = 20  # A twentieth of a small disk stays free.
 
 
 def make_room(state: State) -> int:
-    """Remove oldest segments until the buffer is within its quota; returns how many went."""
+    """Remove oldest segments until the buffer is within its limits; returns how many went.
+
+    Beyond the quota they go, whoever waits for them. While the disk has less free than the floor, those go that every
+    target has, and the others only so far that the buffer does not grow: what fills the disk may be somebody else.
+    """
+    removed = _expire(state)
+    scarce = _is_scarce(state)
+    if not scarce:
+        state.scarce_bytes = None
+    elif state.scarce_bytes is None:
+        state.scarce_bytes = state.bytes_used
+        log.warning("less than %d MB are free on the disk: the buffer grows no more", _floor_bytes(state) // 10**6)
+    while removed < REMOVALS_MAX:
+        entry = state.catalog.oldest()
+        limit_bytes = min(state.settings.quota_bytes, state.scarce_bytes or state.settings.quota_bytes)
+        if entry is None or not (state.bytes_used > limit_bytes or (scarce and _is_done(state, entry))):
+            break
+        remove(state, entry)
+        removed += 1
+        scarce = scarce and _is_scarce(state)
+    return removed
+
+
+def _expire(state: State) -> int:
+    """Remove what is older than it is to be kept, which every target has; only by a clock that can be believed."""
+    keep_us = state.settings.keep_s * 1e6
     for removed in range(REMOVALS_MAX):
         entry = state.catalog.oldest()
-        if entry is None or state.bytes_used <= state.settings.quota_bytes:
+        if entry is None or state.clock.state is not ClockState.SET:
             return removed
+        # Times before this build was made come from a clock that was not set.
+        if not BUILT_US <= entry.t0 <= entry.t1 < state.clock.now_us() - keep_us or not _is_done(state, entry):
+            return removed
+        log.info("removed %s for its age", entry.file)
         remove(state, entry)
     return REMOVALS_MAX
+
+
+def _is_done(state: State, entry: Entry) -> bool:
+    """Whether every target has all of a segment."""
+    cursors = state.cursors
+    return not any(cursors.waiting(t, entry.epoch, entry.first, entry.last) for t in cursors.targets)
+
+
+def _floor_bytes(state: State) -> int:
+    disk = os.statvfs(state.settings.folder)
+    return min(state.settings.free_bytes_min, disk.f_blocks * disk.f_frsize // SMALL_DISK_SHARE)
+
+
+def _is_scarce(state: State) -> bool:
+    disk = os.statvfs(state.settings.folder)
+    return disk.f_bavail * disk.f_frsize < _floor_bytes(state)
 
 
 def free(state: State, error: Exception) -> bool:

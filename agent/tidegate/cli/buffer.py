@@ -1,10 +1,11 @@
-"""`tidegate buffer status|verify PLACE`: looks into the buffer on disk, or asks the agent that holds it."""
+"""`tidegate buffer ... PLACE`: looks into the buffer on disk or mends it, or asks the agent that holds it."""
 
 import contextlib
 import dataclasses
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,20 +14,28 @@ from typing import Any
 import click
 
 from tidegate.buffer import lock
+from tidegate.buffer.mend import mend
 from tidegate.buffer.state import SEGMENTS
 from tidegate.buffer.stored import Stored, look_into
 from tidegate.buffer.verify import Report, verify
+from tidegate.cli.letters import letters, resubmit
 from tidegate.config.place import state_folder
 from tidegate.errors import BufferFault, BufferLocked
 from tidegate.local import ask
 
 EXIT_DAMAGED = 1
+SCRUB_DEADLINE_S = 3600.0
+LOOK_S = 0.2
 PLACE = click.argument("place", type=click.Path(exists=True, path_type=Path))
 
 
 @click.group()
 def command() -> None:
     """Look into the buffer of PLACE: a configuration, or a state folder."""
+
+
+command.add_command(letters)
+command.add_command(resubmit)
 
 
 @contextlib.contextmanager
@@ -77,6 +86,63 @@ def verify_command(place: Path, as_json: bool) -> None:
         sys.exit(EXIT_DAMAGED)
 
 
+@command.command()
+@PLACE
+def salvage(place: Path) -> None:
+    """Keep what is good of damaged segments, name what is not, and put their files aside. Exits 1 when some was lost.
+
+    A running agent does it by itself; it is asked to look now.
+    """
+    folder = state_folder(place)
+    with _held(folder) as held:
+        if held:
+            mended = mend(folder)
+            for one in mended:
+                now = f"{one.kept} frames are in {one.now}" if one.now else "nothing was good"
+                click.echo(f"{one.file}: {one.damage}; {now}, lost {one.lost.pairs}")
+            click.echo(f"{len(mended)} segments were damaged")
+            if any(one.lost for one in mended):
+                sys.exit(EXIT_DAMAGED)
+            return
+    _scrub_running(folder)
+
+
+@command.command()
+@PLACE
+def scrub(place: Path) -> None:
+    """Prove every sealed segment now. A running agent does it, and salvages what is damaged; exits 1 when some was."""
+    folder = state_folder(place)
+    with _held(folder) as held:
+        if held:
+            report = verify(folder, running=False)
+            click.echo("\n".join(_report_lines(report)))
+            if report.damage:
+                click.echo("`tidegate buffer salvage` keeps what is good of them")
+                sys.exit(EXIT_DAMAGED)
+            return
+    _scrub_running(folder)
+
+
+def _scrub_running(folder: Path) -> None:
+    """Ask the agent for a pass, and wait until one that began after now has ended."""
+    began = ask(folder, "scrub")
+    # A pass that is under way has proven some segments before we asked.
+    passes = began["passes"] + (2 if began["now"] else 1)
+    deadline_s = time.monotonic() + SCRUB_DEADLINE_S
+    while (found := ask(folder, "status")["buffer"]["scrub"])["passes"] < passes:
+        if time.monotonic() > deadline_s:
+            raise BufferFault(
+                f"the scrub goes on ({found['segments']} of {found['of']} segments); see `tidegate status`"
+            )
+        if not found["now"]:
+            ask(folder, "scrub")
+        time.sleep(LOOK_S)
+    damaged = found["damaged"] - began["damaged"]
+    click.echo(f"{found['of']} sealed segments proven, {damaged} were damaged, {found['salvaged']} salvaged so far")
+    if damaged:
+        sys.exit(EXIT_DAMAGED)
+
+
 def _json(document: dict[str, Any]) -> str:
     return json.dumps(document, ensure_ascii=False)
 
@@ -107,6 +173,12 @@ def _running_lines(found: dict[str, Any]) -> list[str]:
         f"last commit {found['commit_ms']} ms, slowest {found['commit_ms_max']} ms",
     ]
     lines += [f"  {target}: {count} frames waiting" for target, count in found["unacknowledged"]]
+    scrub = found["scrub"]
+    under_way = f", now {scrub['segments']} of {scrub['of']}" if scrub["now"] else ""
+    lines.append(
+        f"scrub: {scrub['passes']} passes ended, the last {_time(scrub['ended_us'] or 0)}{under_way}; "
+        f"{scrub['damaged']} damaged, {scrub['salvaged']} salvaged since the start"
+    )
     return [*lines, *([f"commits fail: {found['fault']}"] if found["fault"] else [])]
 
 

@@ -120,6 +120,8 @@ def _buffer(source: toml.Toml, folder: Path, problems: Problems) -> BufferSettin
         commit_readings=section.commit_readings or usual.commit_readings,
         quota_bytes=quota_bytes,
         segment_bytes=segment_bytes,
+        keep_s=section.keep or usual.keep_s,
+        free_bytes_min=section.free or usual.free_bytes_min,
         segment_age_s=section.segment_age or usual.segment_age_s,
     )
 
