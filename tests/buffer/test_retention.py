@@ -149,3 +149,32 @@ def test_reading_while_segments_go_never_gives_wrong_numbers(world: World) -> No
             assert [Why.EVICTED] == [why for _, why in gone]
 
     asyncio.run(run())
+
+
+DAY_US = 86_400_000_000
+
+
+async def age(world: World, acknowledged: bool, now_us: int) -> tuple[int, int]:
+    """Fill two days' worth, move the clock, commit once more: the first number kept, and the rows of the ledger."""
+    async with world.running(segment_bytes=32 << 10, keep_s=86_400) as buffer:
+        await pour(buffer, world, 300)
+        if acknowledged:
+            buffer.acknowledge("cloud", buffer.epoch, (1, buffer.last))
+        world.now_us = now_us
+        await pour(buffer, world, 300, 300)
+        return buffer.first, buffer.gaps
+
+
+def test_age_removes_what_every_target_has_without_a_row(world: World) -> None:
+    first, rows = asyncio.run(age(world, True, world.now_us + 2 * DAY_US))
+
+    assert 200 < first <= 301
+    assert 0 == rows
+
+
+def test_age_never_removes_what_a_target_waits_for(world: World) -> None:
+    assert (1, 0) == asyncio.run(age(world, False, world.now_us + 2 * DAY_US))
+
+
+def test_age_removes_nothing_by_a_clock_that_is_not_believed(world: World) -> None:
+    assert (1, 0) == asyncio.run(age(world, True, 0))
