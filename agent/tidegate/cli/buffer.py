@@ -1,29 +1,36 @@
 """`tidegate buffer ... PLACE`: looks into the buffer on disk or mends it, or asks the agent that holds it."""
 
 import contextlib
+import csv
 import dataclasses
 import json
+import math
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 
 from tidegate.buffer import lock
+from tidegate.buffer.export import INT64_MAX, Exported, Wanted, export
 from tidegate.buffer.mend import mend
 from tidegate.buffer.state import SEGMENTS
 from tidegate.buffer.stored import Stored, look_into
 from tidegate.buffer.verify import Report, verify
 from tidegate.cli.letters import letters, resubmit
+from tidegate.clock import ClockState
 from tidegate.config.place import state_folder
 from tidegate.errors import BufferFault, BufferLocked
 from tidegate.local import ask
 
 EXIT_DAMAGED = 1
+EXPORTED = (
+    "epoch", "seq", "device", "tag", "value", "unit", "status", "time", "time_us", "server_time_us", "clock",
+)  # fmt: skip
 SCRUB_DEADLINE_S = 3600.0
 LOOK_S = 0.2
 PLACE = click.argument("place", type=click.Path(exists=True, path_type=Path))
@@ -121,6 +128,77 @@ def scrub(place: Path) -> None:
                 sys.exit(EXIT_DAMAGED)
             return
     _scrub_running(folder)
+
+
+class _Time(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of click only
+    """A time as people write it: 2026-11-24T10:00, with an offset or in UTC. Given on in µs UTC."""
+
+    name = "time"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """µs UTC of the text."""
+        try:
+            at = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no time; write 2026-11-24T10:00 (UTC) or 2026-11-24T18:00+08:00", param, ctx)
+        return round((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() * 1e6)
+
+
+@command.command(name="export")
+@PLACE
+@click.option("--format", "form", type=click.Choice(["csv", "json"]), default="csv", show_default=True)
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="A file; without it, the terminal.")
+@click.option("--epoch", default="", help="Of this epoch only.")
+@click.option("--from", "first", type=click.IntRange(1), default=1, help="From this number on.")
+@click.option("--to", "last", type=click.IntRange(1), default=INT64_MAX, help="Up to this number.", show_default=False)
+@click.option("--since", type=_Time(), default=None, help="Taken at this time or later: 2026-11-24T10:00 (UTC).")
+@click.option("--until", type=_Time(), default=None, help="Taken at this time or earlier.")
+def export_command(
+    place: Path, form: str, output: Path | None, epoch: str, first: int, last: int, since: int | None, until: int | None
+) -> None:
+    """Write readings as CSV or as JSON lines. While an agent runs the newest segment is left out."""
+    folder = state_folder(place)
+    wanted = Wanted(epoch, first, last, -INT64_MAX if since is None else since, INT64_MAX if until is None else until)
+    with _held(folder) as held, click.open_file(str(output or "-"), "w", encoding="utf-8") as file:
+        rows = export(folder, wanted, running=not held)
+        count = _write_csv(file, rows) if form == "csv" else _write_json(file, rows)
+    left_out = "" if held else "; an agent runs: what its newest segment holds is left out"
+    click.echo(f"{count} readings{left_out}", err=True)
+
+
+def _row(found: Exported) -> dict[str, Any]:
+    reading = found.reading
+    at, value = reading.source_us, reading.value
+    return {
+        "epoch": found.epoch,
+        "seq": found.number,
+        "device": reading.device,
+        "tag": reading.tag,
+        "value": None if isinstance(value, float) and not math.isfinite(value) else value,
+        "unit": found.unit,
+        "status": reading.status,
+        "time": datetime.fromtimestamp(at / 1e6, UTC).isoformat(timespec="microseconds"),
+        "time_us": at,
+        "server_time_us": reading.server_us,
+        "clock": ClockState(found.clock).name.lower(),
+    }
+
+
+def _write_csv(file: IO[Any], rows: Iterable[Exported]) -> int:
+    writer, count = csv.writer(file, lineterminator="\n"), 0
+    writer.writerow(EXPORTED)
+    for found in rows:
+        writer.writerow(_row(found).values())
+        count += 1
+    return count
+
+
+def _write_json(file: IO[Any], rows: Iterable[Exported]) -> int:
+    count = 0
+    for found in rows:
+        file.write(_json(_row(found)) + "\n")
+        count += 1
+    return count
 
 
 def _scrub_running(folder: Path) -> None:
