@@ -62,7 +62,7 @@ def test_an_address_that_is_none_is_said_before_anything_is_opened() -> None:
     _, err = process.communicate(timeout=DEADLINE_S)
 
     assert 2 == process.returncode
-    assert "begins with neither mqtt:// nor mqtts://" in err
+    assert "begins with none of mqtt://, mqtts://" in err
 
 
 def test_a_password_variable_that_is_not_set_is_said() -> None:
@@ -77,10 +77,11 @@ def test_a_password_variable_that_is_not_set_is_said() -> None:
     [
         (("mqtt://127.0.0.1", "--log", "{}/none/log"), 1, "can't be logged in"),
         (("mqtts://127.0.0.1", "--ca", "{}/text"), 1, "holds no certificate"),
+        (("wss://127.0.0.1",), 2, "tail speaks no WebSocket"),
         (("mqtt://127.0.0.1", "--prefix", "a/#"), 2, "can't be part of a topic"),
         (("mqtt://127.0.0.1", "--gateway", "+"), 2, "can't be part of a topic"),
     ],
-    ids=["log", "ca", "prefix", "gateway"],
+    ids=["log", "ca", "websocket", "prefix", "gateway"],
 )
 def test_what_can_not_be_used_is_said_in_a_line(
     tmp_path: Path, arguments: tuple[str, ...], code: int, expected: str

@@ -57,6 +57,8 @@ def command(
         address = Address.parse(url)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="URL") from None
+    if address.path:
+        raise click.BadParameter("tail speaks no WebSocket: name the broker's mqtt:// or mqtts://", param_hint="URL")
     for option, level in (("--gateway", gateway), ("--target", target), ("--prefix", prefix)):
         if set(level) & set("+#\0"):
             raise click.BadParameter(f"{level!r} can't be part of a topic; follow one at a time", param_hint=option)
