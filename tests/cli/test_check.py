@@ -46,8 +46,9 @@ def test_what_the_example_shows_as_comments_can_be_used(tmp_path: Path) -> None:
     for name in ("ca.pem", "gateway.pem", "gateway.key"):
         (tmp_path / name).write_text("")
     (tmp_path / "credentials").mkdir(mode=0o700)
-    (tmp_path / "credentials" / "cloud").write_text("s3cret")
-    (tmp_path / "credentials" / "cloud").chmod(0o600)
+    for name in ("cloud", "proxy"):
+        (tmp_path / "credentials" / name).write_text("s3cret")
+        (tmp_path / "credentials" / name).chmod(0o600)
     code, lines, _ = check(tmp_path / "gateway.toml", SITE="hall-b")
 
     assert code == 0
