@@ -194,3 +194,18 @@ def test_constructing_with_problems_raises_all_of_them() -> None:
         ModbusDriver([device(tag("x"), tag("y", name="b"))], Clock())
 
     assert len(raised.value.problems) == 2
+
+
+@pytest.mark.parametrize(
+    ("addresses", "warned"),
+    [(("40003", "40010"), True), (("40003", "17"), False), (("40000", "40002"), False), (("HR0",), False)],
+    ids=["all like 40001", "some are not", "40000 is none", "no plain numbers"],
+)
+def test_numbers_like_40001_under_a_base_that_takes_them_as_they_stand_are_asked_about(
+    addresses: tuple[str, ...], warned: bool
+) -> None:
+    tags = [tag(text, name=f"t{text}", base="0", registers="holding") for text in addresses]
+    problems = ModbusDriver.check([device(*tags)])
+
+    assert ([["address", False]] if warned else []) == [[p.column, p.fatal] for p in problems]
+    assert all('"modicon"' in p.remedy for p in problems)

@@ -282,7 +282,23 @@ def parse_points(device: Device, registers_max: int) -> tuple[tuple[Point, ...],
             points.append(point)
     if len(points) < len(device.table.tags):
         return (), problems
-    return tuple(points), problems + _overlaps(device.table.tags, points)
+    return tuple(points), problems + _overlaps(device.table.tags, points) + _misread(device.table.tags, points)
+
+
+def _misread(tags: Sequence[Tag], points: Sequence[Point]) -> list[Problem]:
+    """A table whose plain numbers all look like 40001, under a base that takes them as they stand: one warning."""
+    plain = [(tag, point) for tag, point in zip(tags, points, strict=True) if tag.address.strip().isdigit()]
+    for tag, point in plain:
+        text = tag.address.strip()
+        counted = len(text) == 5 and MODICON.get(text[0]) == point.function and int(text[1:]) > 0
+        if tag.option("base") == "modicon" or not counted:
+            return []
+    return [
+        Problem("", tag.name, f"{tag.address} is read at 0x{point.address:04X}, as base = {tag.option('base')} says",
+                'Declare base = "modicon" if the manual counts from 40001; else all is well', tag.row, "address",
+                fatal=False)
+        for tag, point in plain[:1]
+    ]  # fmt: skip
 
 
 def _overlaps(tags: Sequence[Tag], points: Sequence[Point]) -> list[Problem]:
