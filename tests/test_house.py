@@ -19,6 +19,7 @@ MAY_IMPORT = {
     "errors": set(),
     "twins": set(),
     "clock": set(),
+    "clockwatch": {"clock"},
     "secret": set(),
     "proof": set(),
     "local": {"errors"},
@@ -30,13 +31,13 @@ MAY_IMPORT = {
     "shape": {"errors", "clock", "model", "twins"},
     "buffer": {"errors", "clock", "model", "proof"},
     "publish": {"errors", "clock", "model", "proof", "secret", "twins", "buffer"},
-    "config": {"errors", "model", "secret", "acquire", "buffer", "publish"},
+    "config": {"errors", "clock", "model", "secret", "acquire", "buffer", "publish"},
     "tail": {"errors", "proof", "secret"},
     "doctor": {"errors", "clock", "twins", "buffer", "publish", "config"},
     "health": {"errors", "clock", "twins", "acquire", "buffer", "publish"},
     "gateway": {
         "errors", "clock", "model", "acquire", "shape", "buffer", "publish", "config", "health", "local",
-        "notify", "watchdog",
+        "notify", "watchdog", "clockwatch",
     },
     "cli": {
         "errors", "clock", "twins", "secret", "proof", "model", "acquire", "shape", "buffer", "publish", "config",

@@ -45,6 +45,11 @@ class Trust(IntEnum):
     HOLDOVER = 1
     SYNCED = 2
 
+    @property
+    def state(self) -> ClockState:
+        """As frames and messages say it."""
+        return ClockState.UNSET if self is Trust.UNSET else ClockState.SET
+
 
 class Source(StrEnum):
     """Who may set the wall clock, as `[clock] source` says."""
@@ -75,7 +80,7 @@ class Moment:
     @property
     def state(self) -> ClockState:
         """As frames and messages say it."""
-        return ClockState.UNSET if self.trust is Trust.UNSET else ClockState.SET
+        return self.trust.state
 
 
 def wall_us() -> int:
@@ -201,7 +206,7 @@ class Clock:
         if self._believed_us is not None:
             off_us = offset_us - self._believed_us
             if abs(off_us) > DOUBT_US:
-                words = f"it was stepped by {_span(off_us)}, and nothing says that this is right; {REMEDY_STEPPED}"
+                words = f"it was stepped by {span(off_us)}, and nothing says that this is right; {REMEDY_STEPPED}"
                 return Trust.UNSET, words
             # It follows the clock, so that what a daemon slews in months never looks like a step.
             self._believed_us = offset_us
@@ -246,7 +251,7 @@ def _day(us: int) -> str:
         return f"{us} µs"
 
 
-def _span(us: int) -> str:
-    """A difference for people."""
+def span(us: int) -> str:
+    """A difference of times, in words."""
     seconds = us / 1e6
     return f"{seconds / 86_400:+.1f} days" if abs(seconds) >= 172_800 else f"{seconds:+,.1f} s"

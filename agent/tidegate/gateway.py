@@ -15,6 +15,7 @@ from tidegate.acquire.driver import Driver
 from tidegate.acquire.poller import Poller
 from tidegate.buffer.buffer import Buffer, Committed
 from tidegate.clock import Clock
+from tidegate.clockwatch import watch
 from tidegate.config.load import Config
 from tidegate.errors import TidegateError
 from tidegate.health import Sources, plain
@@ -128,16 +129,17 @@ class Gateway:
         polling = asyncio.create_task(poller.run(), name="poller")
         stopping = asyncio.create_task(stop.wait(), name="stop")
         watching = asyncio.create_task(self._watchdog(poller, targets, buffer).run(), name="watchdog")
+        looking = asyncio.create_task(watch(self._clock), name="clock")
         self._notifier.ready()
         log.info("running: %d devices, %d targets", len(self._config.devices), len(targets))
         try:
             ended, _ = await asyncio.wait(
-                [*publishing, polling, watching, stopping], return_when=asyncio.FIRST_COMPLETED
+                [*publishing, polling, watching, looking, stopping], return_when=asyncio.FIRST_COMPLETED
             )
         finally:
             stopping.cancel()
             self._notifier.stopping()
-            await _cancel([watching, polling])
+            await _cancel([watching, looking, polling])
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(_last_words(targets, buffer), LAST_WORDS_S)
             await _cancel(publishing)

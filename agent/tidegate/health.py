@@ -14,7 +14,10 @@ from tidegate.publish.target import TargetStatus
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Health:
-    """One look at a running gateway. Times in µs UTC."""
+    """One look at a running gateway. Times in µs UTC.
+
+    `clock` is unset, holdover or synced, `clock_why` says why and what to do, `clock_steps` counts its steps.
+    """
 
     gateway: str
     version: str
@@ -22,6 +25,8 @@ class Health:
     started_us: int
     now_us: int
     clock: str
+    clock_why: str
+    clock_steps: int
     boot: int
     twins: dict[str, str]
     devices: tuple[DeviceStatus, ...]
@@ -50,7 +55,9 @@ class Sources:
             self.config,
             self.started_us,
             self.clock.now_us(),
-            self.clock.state.name.lower(),
+            self.clock.trust.name.lower(),
+            self.clock.words,
+            self.clock.steps,
             self.clock.boot,
             twins.running(),
             self.devices(),

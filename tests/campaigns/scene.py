@@ -26,6 +26,8 @@ class Load:
     buses: int = 1
     segment: str = "8MB"
     commit_interval_s: float = 1.0
+    # Plant, recorder and gateway share the clock of this machine, whoever sets it.
+    clock: str = "system"
 
     @property
     def tags(self) -> int:
@@ -67,6 +69,9 @@ state = "state"
 commit_interval = "{load.commit_interval_s * 1000:g}ms"
 quota = "2GB"
 segment = "{load.segment}"
+
+[clock]
+source = "{load.clock}"
 
 [groups.load]
 interval = "{load.interval_ms}ms"

@@ -6,6 +6,7 @@ from typing import Any
 import openpyxl
 import pytest
 
+from tidegate.clock import Source
 from tidegate.errors import Problem
 from tidegate.model.device import Group
 from tidegate.model.tag import Scale, Type
@@ -249,3 +250,10 @@ def test_a_driver_that_breaks_down_is_told_and_does_not_stop_the_check(place: An
 
     assert len(found) == 2
     assert any("ZeroDivisionError: oops" in what for what in found)
+
+
+def test_the_clock_is_trusted_by_the_kernels_word_unless_another_source_is_declared(place: Any) -> None:
+    usual = place.load().clock
+    place.change("[devices]", '[clock]\nsource = "system"\n[devices]')
+
+    assert (usual, place.load().clock) == (Source.AUTO, Source.SYSTEM)

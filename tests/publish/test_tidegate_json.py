@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from tests.fakes.frames import T0_US, frame, gap_frame, table
-from tidegate.clock import ClockState
+from tests.schemas import check
+from tidegate.clock import ClockState, Trust
 from tidegate.model.frame import Origin
 from tidegate.model.gap import Gap, Why
 from tidegate.model.tag import Type
@@ -26,6 +27,14 @@ FORMAT = TidegateJson("g1", "cloud", "tidegate")
 METER = table()
 EPOCH = "9f3a5c01d2e4b687"
 ROOM = 100_000
+
+
+def test_head_and_status_say_how_well_the_time_is_known() -> None:
+    head = check("tidegate/g1/cloud/head", FORMAT.head(Head("e" * 16, 1, 2, 1, 0, ()), 77, 3, Trust.HOLDOVER))
+    status = check("tidegate/g1/cloud/status", FORMAT.status(True, "0.1", "c0ffee", Trust.UNSET))
+
+    assert (head["clk"], head["clock"]) == ("set", "holdover")
+    assert (status["clk"], status["clock"]) == ("unset", "unset")
 
 
 def test_a_data_message_is_the_one_of_the_format() -> None:

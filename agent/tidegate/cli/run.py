@@ -42,4 +42,4 @@ async def _run(config: Config, number: str) -> None:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    await Gateway(config, drivers(), Clock(), number, Notifier(os.environ)).run(stop)
+    await Gateway(config, drivers(), Clock(source=config.clock), number, Notifier(os.environ)).run(stop)

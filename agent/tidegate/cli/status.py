@@ -24,7 +24,8 @@ def _lines(health: dict[str, Any]) -> list[str]:
     up_s = (health["now_us"] - health["started_us"]) / 1e6
     lines = [
         f"{health['gateway']}  tidegate {health['version']}, up {up_s:.0f} s, boot {health['boot']}, "
-        f"clock {health['clock']}, configuration {health['config']}",
+        f"configuration {health['config']}",
+        f"clock   {health['clock']}: {health['clock_why']}",
         f"buffer  numbers {buffer['first']}..{buffer['last']}, {buffer['bytes_used'] / 1e6:.1f} MB "
         f"of {buffer['quota_bytes'] / 1e6:.0f} MB",
     ]

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from tidegate.clock import Source
 from tidegate.config import quantities
 from tidegate.config.quantities import Unfit
 from tidegate.model.device import INTERVAL_S_MIN
@@ -38,6 +39,7 @@ RATE_BYTES_MIN, RATE_BYTES_MAX = 100, 10**10
 # How long a commit may wait, which is what a power cut may cost, by the policy's name.
 POLICIES_S = {"strict": 0.1, "normal": 1.0, "flash-saver": 5.0}
 VERSIONS = ("5", "3.1.1")
+SOURCES = tuple(source.value for source in Source)
 
 # Stands in for the name of a file that is missing or can't be told; no file has it.
 UNSAID = "\x00"
@@ -120,6 +122,12 @@ class BufferSection(Section):
     segment_age: Annotated[float, _seconds(SEGMENT_AGE_S_MIN, DAY_S)] | None = None
 
 
+class ClockSection(Section):
+    """[clock]: who may set the wall clock of this machine."""
+
+    source: Annotated[str, _words(lambda text: quantities.one_of(text, SOURCES))] = Source.AUTO
+
+
 class GroupSection(Section):
     """[groups.NAME]: how often its tags are read, and how long one read of them may take."""
 
@@ -179,6 +187,7 @@ class Document(Section):
 
     gateway: GatewaySection = Field(description="Add a section [gateway] with name and state")
     buffer: BufferSection = BufferSection()
+    clock: ClockSection = ClockSection()
     groups: dict[Name, GroupSection] = {}
     tables: dict[Name, TableSection] = {}
     drivers: dict[str, dict[str, Text]] = {}
@@ -190,6 +199,7 @@ class Document(Section):
 SECTIONS: dict[str, type[Section]] = {
     "gateway": GatewaySection,
     "buffer": BufferSection,
+    "clock": ClockSection,
     "groups": GroupSection,
     "tables": TableSection,
     "devices": DevicesSection,

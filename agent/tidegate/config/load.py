@@ -11,6 +11,7 @@ from tidegate.acquire import registry
 from tidegate.acquire.driver import Driver
 from tidegate.acquire.losses import TELL_S_MAX
 from tidegate.buffer.settings import SEGMENTS_IN_QUOTA_MIN, BufferSettings
+from tidegate.clock import Source
 from tidegate.config import toml
 from tidegate.config.ask import ask_drivers
 from tidegate.config.devices import DeviceReader, Placed, groups
@@ -33,6 +34,7 @@ class Config:
     gateway: str
     state: Path
     buffer: BufferSettings
+    clock: Source
     targets: tuple[TargetSettings, ...]
     devices: tuple[Device, ...]
     warnings: tuple[Problem, ...]
@@ -68,6 +70,7 @@ def load(
         gateway=source.document.gateway.name,
         state=buffer.folder,
         buffer=_delayed(buffer, placed),
+        clock=Source(source.document.clock.source),
         targets=targets,
         devices=tuple(one.device for one in placed),
         warnings=problems.warnings,

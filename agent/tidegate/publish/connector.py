@@ -19,10 +19,13 @@ from paho.mqtt.properties import Properties
 
 from tidegate.errors import NoSession
 from tidegate.publish import way
+from tidegate.publish.faults import CertificateTime
 from tidegate.publish.settings import TargetSettings
 from tidegate.publish.websocket import WebSocket, open_websocket
 
 QOS = 1
+# OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and _HAS_EXPIRED.
+OUT_OF_DATE = frozenset({9, 10})
 # What may come in is a request or our own head; a broker that respects it sends us nothing larger.
 INCOMING_BYTES_MAX = 128 * 1024
 
@@ -98,7 +101,8 @@ class Connector:
             raise NoSession(f"{settings.url} did not answer within {deadline_s:g} s") from None
         except ssl.SSLError as error:
             why = getattr(error, "verify_message", None) or error.reason or error
-            raise NoSession(f"{settings.url}: TLS: {why}") from error
+            dated = getattr(error, "verify_code", 0) in OUT_OF_DATE
+            raise (CertificateTime if dated else NoSession)(f"{settings.url}: TLS: {why}") from error
         except OSError as error:
             where = f" ({error.filename})" if error.filename else ""
             raise NoSession(f"{settings.url}: {error.strerror or error}{where}") from error

@@ -11,7 +11,8 @@ parked   somebody has to act (credentials, rights, settings): data is kept, and 
 from enum import StrEnum
 from random import Random
 
-from tidegate.errors import PublishError, TargetRefused
+from tidegate.clock import Clock, Trust
+from tidegate.errors import NoSession, PublishError, TargetRefused
 
 FAILURE = 0x80
 UNHEARD = 0x10
@@ -57,6 +58,10 @@ FAULTS = {
 }
 
 
+class CertificateTime(NoSession):
+    """A certificate that is not valid yet, or no longer: by our clock."""
+
+
 class SessionTaken(PublishError):
     """Another client connected under our client id: two gateways with one identity evict each other for ever."""
 
@@ -77,6 +82,13 @@ def refusal(what: str, code: int) -> PublishError:
             return TooLarge(words)
         case _:
             return PublishError(words)
+
+
+def by_the_clock(fault: PublishError, clock: Clock) -> PublishError:
+    """The fault as it is to be told: a certificate's dates mean nothing while our own clock is not set."""
+    if isinstance(fault, CertificateTime) and clock.trust is Trust.UNSET:
+        return NoSession(f"clock: it is not set, so that certificates seem not valid ({fault}): {clock.words}")
+    return fault
 
 
 class BackOff:

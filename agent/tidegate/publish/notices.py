@@ -66,7 +66,7 @@ class Notices:
         if head == self._head:
             return
         self._head, self._head_at_s = head, now_s
-        payload = self._context.format.head(head, clock.now_us(), clock.boot, clock.state)
+        payload = self._context.format.head(head, clock.now_us(), clock.boot, clock.trust)
         self._say(HEAD, self._context.format.topic("head"), payload, True)
 
     def say_tables(self, hashes: Iterable[bytes]) -> bool:

@@ -30,6 +30,7 @@ from tidegate.publish.faults import (
     TAKEN_PAUSE_S_MIN,
     BackOff,
     SessionTaken,
+    by_the_clock,
 )
 from tidegate.publish.formats.tidegate_json import TidegateJson
 from tidegate.publish.lanes import Tables
@@ -268,7 +269,7 @@ class Target:
             await delivery.leave()
             return fault
         except PublishError as fault:
-            return fault
+            return by_the_clock(fault, self._clock)
         except asyncio.CancelledError:
             await delivery.leave()
             raise
@@ -390,7 +391,7 @@ class Target:
 
     def _said(self, online: bool) -> bytes:
         """The status message, or the will."""
-        state = self._clock.state
+        state = self._clock.trust
         if not online:
             return self._format.status(False, self._version, self._config, state)
         backlog_s = self._backlog_s(self._backlog())

@@ -12,7 +12,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from tidegate.clock import ClockState
+from tidegate.clock import ClockState, Trust
 from tidegate.model.frame import Frame, Kind, Origin
 from tidegate.model.gap import Gap
 from tidegate.model.tag import TagTable
@@ -198,23 +198,23 @@ class TidegateJson:
         before, key, after = table.document.partition(b',"tags":[')
         return before + b',"hash":"' + table.hash.hex().encode() + b'"' + key + after
 
-    def head(self, head: Head, now_us: int, boot: int, clock: ClockState) -> bytes:
+    def head(self, head: Head, now_us: int, boot: int, clock: ClockState | Trust) -> bytes:
         """The head: what exists and what this target is owed of it."""
         said = {
             "v": VERSION, "gw": self._gateway, "target": self._target, "epoch": head.epoch, "first": head.first,
             "last": head.last, "since": head.since, "gaps": head.gaps, "t": now_us, "boot": boot,
-            "clk": clock.name.lower(), "older": [{"epoch": e, "first": a, "last": b} for e, a, b in head.older],
+            **_clock(clock), "older": [{"epoch": e, "first": a, "last": b} for e, a, b in head.older],
             "chain": None,
         }  # fmt: skip
         return _dumps(said).encode()
 
     def status(
-        self, online: bool, version: str, config: str, clock: ClockState, backlog_s: float | None = None,
+        self, online: bool, version: str, config: str, clock: ClockState | Trust, backlog_s: float | None = None,
         disk_days: float | None = None, devices: tuple[int, int] | None = None,
     ) -> bytes:  # fmt: skip
         """The status, also the will; `devices` are how many are up and down. What is not known is null."""
         said = {
-            "v": VERSION, "online": online, "version": version, "config": config, "clk": clock.name.lower(),
+            "v": VERSION, "online": online, "version": version, "config": config, **_clock(clock),
             "backlog_s": None if backlog_s is None else round(backlog_s, 1),
             "disk_days": None if disk_days is None else round(disk_days, 1),
             "devices": None if devices is None else {"up": devices[0], "down": devices[1]},
@@ -278,6 +278,13 @@ def _tail(frame: Frame, part: tuple[int, int] | None) -> bytes:
     if part is not None:
         keys += f',"part":[{part[0]},{part[1]}]'
     return (keys + "}").encode()
+
+
+def _clock(clock: ClockState | Trust) -> dict[str, str]:
+    """Whether the clock is set, and how well, where that is known."""
+    if isinstance(clock, Trust):
+        return {"clk": clock.state.name.lower(), "clock": clock.name.lower()}
+    return {"clk": clock.name.lower()}
 
 
 def _dumps(value: Any) -> str:
