@@ -62,7 +62,7 @@ class ScriptedBroker:
 
     def __init__(
         self, *, tls: bool = False, five: bool = True, connack: int | None = 0, properties: bytes = b"",
-        puback: Callable[[Published], int | None] = lambda _: 0, handshake: bool = True,
+        puback: Callable[[Published], int | None] = lambda _: 0, handshake: bool = True, port: int = 0,
     ) -> None:  # fmt: skip
         self.published: list[Published] = []
         self.retained: dict[str, bytes] = {}
@@ -72,7 +72,7 @@ class ScriptedBroker:
         self.connack = connack
         self.properties = properties
         self.puback = puback
-        self.port = 0
+        self.port = port
         self._tls = tls
         self._five = five
         self._handshake = handshake
@@ -94,7 +94,7 @@ class ScriptedBroker:
         if self._tls and self._handshake:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(certificates().server)
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=context)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=context)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

@@ -112,7 +112,7 @@ class Target:
         self._clock = clock
         self._devices = devices
         self._version = version
-        self._config = config
+        self.config = config
         self._rng = rng or Random()
         self._back_off = BackOff(settings.back_off_s_min, settings.back_off_s_max, self._rng)
         self._counts = Counts()
@@ -266,6 +266,7 @@ class Target:
                 looking = asyncio.create_task(self._look_for_first(delivery))
             await delivery.run()
         except FirstIsBack as fault:
+            delivery.outcomes.fault = None
             await delivery.leave()
             return fault
         except PublishError as fault:
@@ -393,8 +394,8 @@ class Target:
         """The status message, or the will."""
         state = self._clock.trust
         if not online:
-            return self._format.status(False, self._version, self._config, state)
+            return self._format.status(False, self._version, self.config, state)
         backlog_s = self._backlog_s(self._backlog())
         return self._format.status(
-            True, self._version, self._config, state, backlog_s, self._disk_days(), self._devices()
+            True, self._version, self.config, state, backlog_s, self._disk_days(), self._devices()
         )
