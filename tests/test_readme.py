@@ -75,4 +75,4 @@ def test_the_commands_of_the_ten_minutes_work_in_their_order(tmp_path: Path, bro
             agent.terminate()
             agent.wait(DEADLINE_S)
         plant.stop()
-    assert ran == ["init", "check", "status", "tail", "buffer", "buffer"]
+    assert ran == ["init", "check", "read", "status", "tail", "buffer", "buffer"]

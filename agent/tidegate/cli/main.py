@@ -16,6 +16,7 @@ COMMANDS = {
     "check": "Check a configuration and print every problem at once.",
     "read": "Read machines once, and print what they answer.",
     "doctor": "Look at this machine, its disk, clock and brokers; each finding with its remedy.",
+    "topics": "Print every topic, and an access list for the broker.",
     "run": "Run the gateway.",
     "status": "Ask the running gateway how it is.",
     "tail": "Follow a gateway at its broker and prove what was received.",
