@@ -77,3 +77,11 @@ def test_no_secret_is_said(tmp_path: Path, broker: Mosquitto) -> None:
 
     assert "credentials of local: the password can be read" in ran.stdout
     assert "hunter2" not in ran.stdout + ran.stderr
+
+
+def test_a_clock_that_the_configuration_declares_right_is_trusted(tmp_path: Path, broker: Mosquitto) -> None:
+    (tmp_path / "gateway.toml").write_text(CONFIG.format(url=broker.url) + '[clock]\nsource = "system"\n')
+    told = json.loads(doctor(tmp_path, "gateway.toml", "--json").stdout)
+    clock = next(finding for finding in told["findings"] if finding["about"] == "clock")
+
+    assert clock["level"] == "ok"

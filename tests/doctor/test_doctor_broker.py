@@ -147,3 +147,28 @@ def test_a_broker_that_says_nothing_is_given_up() -> None:
 
     assert found.level is Level.FAULT
     assert "within 0.3 s" in found.what
+
+
+def test_fallbacks_are_reached_for_like_the_first_and_named(broker: Mosquitto) -> None:
+    gone = f"mqtt://127.0.0.1:{free_port()}"
+    found = examine_brokers([TargetSettings("local", broker.url, fallbacks=(gone,))])
+
+    assert [(one.about, one.level) for one in found] == [
+        ("broker of local", Level.OK),
+        (f"broker of local, {gone}", Level.FAULT),
+    ]
+
+
+def test_a_proxy_that_is_not_there_is_named(broker: Mosquitto) -> None:
+    proxy = f"http://127.0.0.1:{free_port()}"
+    (found,) = examine_brokers([TargetSettings("local", broker.url, proxy=proxy)])
+
+    assert found.level is Level.FAULT
+    assert f"through the proxy {proxy}" in found.what
+
+
+def test_a_broker_that_opens_no_websocket_is_told(broker: Mosquitto) -> None:
+    found = examine_brokers([TargetSettings("local", broker.url.replace("mqtt://", "ws://"))])
+
+    assert [one.level for one in found] == [Level.OK, Level.FAULT]
+    assert "no WebSocket" in found[1].what

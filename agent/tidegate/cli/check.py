@@ -78,7 +78,8 @@ def _summary(config: Config) -> Iterator[str]:
     kept = policy(config)
     yield (
         f"{config.gateway}: {_counted(len(config.devices), 'device')}, {_counted(tags, 'tag')}, "
-        f"{_counted(len(names), 'group')}, {_counted(len(config.targets), 'target')}, {_short(kept.readings_s)} readings/s"
+        f"{_counted(len(names), 'group')}, {_counted(len(config.targets), 'target')}, "
+        f"{_short(kept.readings_s)} readings/s"
     )
     for target in config.targets:
         insecure = ", in the clear" if target.exposed else ""

@@ -11,7 +11,7 @@ import click
 
 from tidegate.acquire.registry import broken, drivers
 from tidegate.clock import Clock, Source
-from tidegate.config.load import load
+from tidegate.config.load import Config, load
 from tidegate.config.policy import policy
 from tidegate.doctor.access import examine_secrets, examine_serial, examine_state
 from tidegate.doctor.broker import examine_brokers
@@ -33,11 +33,13 @@ def command(config: Path | None, as_json: bool) -> None:
 
     Run it as the gateway's user. It changes nothing. Exit 1 when something is at fault; warnings alone exit 0.
     """
-    findings = [*_machine(), *(_configured(config) if config is not None else ())]
+    loaded, told = _load(config) if config is not None else (None, [])
+    source = loaded.clock if loaded is not None else Source.AUTO
+    findings = [*_machine(source), *told, *(_configured(loaded) if loaded is not None else ())]
     faults = sum(finding.level is Level.FAULT for finding in findings)
     if as_json:
-        told = [dataclasses.asdict(finding) for finding in findings]
-        click.echo(json.dumps({"ok": not faults, "findings": told}, ensure_ascii=False))
+        plain = [dataclasses.asdict(finding) for finding in findings]
+        click.echo(json.dumps({"ok": not faults, "findings": plain}, ensure_ascii=False))
     else:
         for finding in findings:
             click.echo(f"{MARKS[finding.level]}  {finding.about}: {finding.what}")
@@ -48,8 +50,8 @@ def command(config: Path | None, as_json: bool) -> None:
     sys.exit(EXIT_FAULT if faults else 0)
 
 
-def _machine() -> Iterator[Finding]:
-    yield from examine_clock(Clock(source=Source.AUTO))
+def _machine(source: Source) -> Iterator[Finding]:
+    yield from examine_clock(Clock(source=source))
     packages = {found.__module__.partition(".")[0] for found in drivers().values()}
     yield from examine_twins({"tidegate", *packages})
     for problem in broken():
@@ -57,7 +59,7 @@ def _machine() -> Iterator[Finding]:
     yield from examine_serial()
 
 
-def _configured(path: Path) -> Iterator[Finding]:
+def _load(path: Path) -> tuple[Config | None, list[Finding]]:
     try:
         config = load(path, os.environ)
     except ConfigError as error:
@@ -65,9 +67,11 @@ def _configured(path: Path) -> Iterator[Finding]:
         more = f" (and {len(fatal) - 1} more problems: tidegate check {path})" if len(fatal) > 1 else ""
         first = fatal[0]
         where = str(dataclasses.replace(first, what="", remedy="")).removesuffix(": . ")
-        yield fault("configuration", f"{where}: {first.what}{more}", first.remedy)
-        return
-    yield ok("configuration", f"{path} can be used")
+        return None, [fault("configuration", f"{where}: {first.what}{more}", first.remedy)]
+    return config, [ok("configuration", f"{path} can be used")]
+
+
+def _configured(config: Config) -> Iterator[Finding]:
     kept = policy(config)
     yield ok("policy", str(kept))
     yield from examine_disk(config.buffer, kept)

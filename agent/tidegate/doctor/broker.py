@@ -12,7 +12,9 @@ from pathlib import Path
 from tidegate.doctor.certificate import validities, validity
 from tidegate.doctor.finding import Finding, fault, ok, warning
 from tidegate.publish import way
+from tidegate.publish.connector import tls_context
 from tidegate.publish.settings import Address, Proxy, TargetSettings
+from tidegate.publish.websocket import open_websocket
 
 STEP_DEADLINE_S = 5.0
 DEADLINE_S = 20.0
@@ -64,25 +66,34 @@ def _reach(target: TargetSettings, url: str) -> Iterator[Finding]:
         yield fault(about, f"no TCP connection to {url}{through} ({where}): {_said(error)}", _remedy(error))
         return
     with sock:
+        sock.settimeout(STEP_DEADLINE_S)
         yield ok(about, f"{url} answers{through} ({where})")
         if address.tls:
-            yield from _shake(target, address.host, sock, about)
+            yield from _shake(replace(target, url=url), address, sock, about)
+        elif address.path:
+            yield _upgrade(address, sock, about)
 
 
-def _shake(target: TargetSettings, host: str, sock: socket.socket, about: str) -> Iterator[Finding]:
+def _upgrade(address: Address, link: socket.socket, about: str) -> Finding:
     try:
-        context = ssl.create_default_context(cafile=str(target.ca) if target.ca else None)
-        if target.cert is not None:
-            # An empty password, else OpenSSL would ask for one at the terminal.
-            context.load_cert_chain(target.cert, target.key, password="")
+        open_websocket(link, address.host, address.port, address.path)
+    except (OSError, ValueError) as error:
+        return fault(about, f"no WebSocket: {_said(error)}", "Write in url the path of the broker's WebSocket")
+    return ok(about, f"a WebSocket opens at {address.path}")
+
+
+def _shake(target: TargetSettings, address: Address, sock: socket.socket, about: str) -> Iterator[Finding]:
+    try:
+        context = tls_context(target)
     except (OSError, ValueError) as error:
         yield fault(about, f"ca, cert or key can't be used: {_said(error)}", "Name PEM files; a key without a password")
         return
-    sock.settimeout(STEP_DEADLINE_S)
     try:
-        with context.wrap_socket(sock, server_hostname=host) as secure:
+        with context.wrap_socket(sock, server_hostname=address.host) as secure:
             yield ok(about, f"TLS: {secure.version()}, and its certificate is trusted")
             yield _expiry(about, "its certificate", validity(secure.getpeercert(True) or b"")[1])
+            if address.path:
+                yield _upgrade(address, secure, about)
     except ssl.SSLCertVerificationError as error:
         yield _mistrusted(about, error)
     except ssl.SSLError as error:

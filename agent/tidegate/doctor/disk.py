@@ -4,13 +4,13 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from tidegate.buffer.retention import SMALL_DISK_SHARE
 from tidegate.buffer.settings import BufferSettings
 from tidegate.buffer.wear import FULL_WRITES, life_days
 from tidegate.config.policy import Policy
 from tidegate.doctor.finding import Finding, fault, ok, warning
 
 LIFE_YEARS_MIN = 5.0
-FREE_BYTES_MIN = 200_000_000
 # A JEDEC eMMC says its used life in steps of a tenth: 0x01 is up to 10 %, 0x0B is past its end.
 WORN_STEPS_MAX = 8
 IN_MEMORY = frozenset({"tmpfs", "ramfs"})
@@ -56,10 +56,13 @@ def _room(settings: BufferSettings, place: Path) -> Finding:
     free, size = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
     used = _used(settings.folder)
     what = f"{free / GB:.1f} of {size / GB:.1f} GB are free at {place}, the quota is {settings.quota_bytes / GB:.2g} GB"
-    if free < FREE_BYTES_MIN:
-        return fault("disk", what, "Make room: a full disk stops everything else on this machine too")
-    if free + used < settings.quota_bytes + FREE_BYTES_MIN:
-        fits = max(0.0, (free + used - FREE_BYTES_MIN) * 0.9) / GB
+    kept_free = min(settings.free_bytes_min, size // SMALL_DISK_SHARE)
+    if free < kept_free:
+        return fault(
+            "disk", what, "Make room: the buffer keeps so much free for the rest of the machine, and grows no more"
+        )
+    if free + used < settings.quota_bytes + kept_free:
+        fits = max(0.0, (free + used - kept_free) * 0.9) / GB
         return warning("disk", f"{what}: it will be full before that", f'Set [buffer] quota = "{fits:.1f}GB"')
     return ok("disk", what)
 

@@ -156,7 +156,7 @@ def _connect(settings: TargetSettings, client: mqtt.Client) -> None:
 def _open(settings: TargetSettings) -> Link:
     """A link to the target's broker: what MQTT is spoken over. Raises OSError, ssl.SSLError or ValueError."""
     address = settings.address
-    context = _tls(settings) if address.tls else None
+    context = tls_context(settings) if address.tls else None
     link: socket.socket | ssl.SSLSocket = way.connect(settings, settings.connect_deadline_s)
     try:
         link.settimeout(settings.connect_deadline_s)
@@ -168,8 +168,11 @@ def _open(settings: TargetSettings) -> Link:
         raise
 
 
-def _tls(settings: TargetSettings) -> ssl.SSLContext:
-    """Read anew for every connection, so that a certificate that was renewed is used from the next one on."""
+def tls_context(settings: TargetSettings) -> ssl.SSLContext:
+    """Whom we trust and who we are. Raises OSError or ValueError.
+
+    Read anew for every connection, so that a certificate that was renewed is used from the next one on.
+    """
     context = ssl.create_default_context(cafile=str(settings.ca) if settings.ca else None)
     if settings.cert is not None:
         context.load_cert_chain(settings.cert, settings.key, _no_password)
