@@ -35,9 +35,10 @@ MAY_IMPORT = {
     "tail": {"errors", "proof", "secret"},
     "doctor": {"errors", "clock", "twins", "buffer", "publish", "config"},
     "health": {"errors", "clock", "twins", "acquire", "buffer", "publish"},
+    "stages": {"clock", "model", "acquire", "shape", "buffer", "publish", "config"},
     "gateway": {
         "errors", "clock", "model", "acquire", "shape", "buffer", "publish", "config", "health", "local",
-        "notify", "watchdog", "clockwatch",
+        "notify", "watchdog", "clockwatch", "stages",
     },
     "cli": {
         "errors", "clock", "twins", "secret", "proof", "model", "acquire", "shape", "buffer", "publish", "config",

@@ -8,7 +8,7 @@ import pytest
 
 from tidegate.buffer.buffer import Buffer, Committed
 from tidegate.errors import Shed
-from tidegate.gateway import ShapedSink
+from tidegate.stages import ShapedSink
 from tidegate.model.frame import I64, U32, Frame, Kind
 from tidegate.model.gap import Gap, Why
 from tidegate.model.tag import Tag, TagTable, Type

@@ -40,7 +40,7 @@ class Sources:
 
     gateway: str
     version: str
-    config: str
+    config: Callable[[], str]
     started_us: int
     clock: Clock
     devices: Callable[[], tuple[DeviceStatus, ...]]
@@ -52,7 +52,7 @@ class Sources:
         return Health(
             self.gateway,
             self.version,
-            self.config,
+            self.config(),
             self.started_us,
             self.clock.now_us(),
             self.clock.trust.name.lower(),

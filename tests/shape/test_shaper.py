@@ -112,3 +112,18 @@ def test_a_table_without_rules_passes_frames_as_they_are() -> None:
 def test_a_frame_of_an_unknown_table_is_an_error() -> None:
     with pytest.raises(KeyError):
         Shaper([]).shape(frame(1, 1, "on"))
+
+
+def test_a_table_that_stays_keeps_its_memory_and_a_changed_one_begins_anew() -> None:
+    changed = replace(TABLE, tags=(replace(TABLE.tags[0], deadband=5.0), *TABLE.tags[1:]))
+    shaper = Shaper([TABLE])
+    shaper.shape(frame(200, 7, "run"))
+    shaper.change([TABLE])
+    same = shaper.shape(frame(200, 7, "run"))
+    shaper.change([changed])
+    anew = shaper.shape(frame(200, 7, "run"))
+
+    # How a value is thinned is no part of the hash: it must not keep the old shape.
+    assert TABLE.hash == changed.hash
+    assert same is None
+    assert said(anew) == {"temperature": 20.0, "count": 7, "state": "run"}

@@ -9,7 +9,7 @@ It does not know when a turn is due: that is the wheel's. A turn is in one place
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 
 from tidegate.acquire.backoff import Backoff
@@ -42,7 +42,10 @@ log = logging.getLogger("tidegate.acquire")
 
 
 class Bus:
-    """One bus and the units on it. `run` until cancelled; `schedule(at_us, turn)` puts a turn on the wheel."""
+    """One bus and the units on it. `run` until cancelled; `schedule(at_us, turn)` puts a turn on the wheel.
+
+    Units in `kept`, by device, come from a bus that this one replaces, with their history; their turns are parked.
+    """
 
     def __init__(
         self,
@@ -53,9 +56,10 @@ class Bus:
         losses: Losses,
         clock: Clock,
         rng: Random,
+        kept: Mapping[str, Unit],
     ) -> None:
         self.name = driver.bus(devices[0])
-        self.units = [Unit(device, clock, rng) for device in devices]
+        self.units = [kept.get(device.name) or Unit(device, clock, rng) for device in devices]
         self._driver = driver(devices, clock)
         self._sink = sink
         self._schedule = schedule
@@ -112,6 +116,10 @@ class Bus:
         longest_us = max(turn.deadline_us for unit in self.units for turn in unit.turns)
         owes = not self._stopping and not self._pausing and (not self._serving or self._busy > 0 or bool(self._queue))
         return Progress(f"bus {self.name}", self._moved, owes, PATIENCE_S + longest_us / 1e6)
+
+    def serves(self, devices: Sequence[Device]) -> bool:
+        """Whether these are its devices, in any order."""
+        return {unit.device.name for unit in self.units} == {device.name for device in devices}
 
     def stop(self) -> bool:
         """Read nothing more; whether reads may be under way, so that it pays to wait for `run` to return."""
@@ -240,6 +248,7 @@ class Bus:
             return
         except asyncio.CancelledError:
             self._lose(turn, Why.POLL_OVERRUN, 1, begun_us)
+            turn.due_us += turn.interval_us
             raise
         trip_us = self._clock.mono_us() - begun_us
         try:
@@ -250,6 +259,7 @@ class Bus:
             return
         except asyncio.CancelledError:
             self._lose(turn, Why.SHED, 1, begun_us)
+            turn.due_us += turn.interval_us
             raise
         turn.due_us += turn.interval_us
         self._worked = True

@@ -82,6 +82,14 @@ class Losses:
             if episode.n:
                 self._tell_one(device, why, episode, now_s)
 
+    def close(self, device: str, now_us: int) -> None:
+        """Tell what is pending of a device that is polled no more, and forget it."""
+        for why, episode in self._episodes.pop(device, {}).items():
+            if episode.open:
+                episode.t1 = max(now_us, episode.t1)
+            if episode.n:
+                self._tell_one(device, why, episode, 0.0)
+
     def tell_all(self, now_us: int) -> None:
         """Tell what is pending of all devices: it is the end."""
         for device, episodes in self._episodes.items():

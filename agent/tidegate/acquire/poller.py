@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from random import Random
 
 from tidegate.acquire.bus import Bus
+from tidegate.acquire.change import Change, alike
 from tidegate.acquire.driver import Driver, Sink
 from tidegate.acquire.losses import Losses
 from tidegate.acquire.turn import Turn
@@ -47,17 +48,18 @@ class Poller:
         rng: Random,
     ) -> None:
         self._clock = clock
+        self._drivers = drivers
+        self._sink = sink
+        self._rng = rng
         self._losses = Losses(tell)
-        shared: dict[tuple[str, str], list[Device]] = {}
-        for device in devices:
-            shared.setdefault((device.driver, drivers[device.driver].bus(device)), []).append(device)
-        self._buses = [
-            Bus(drivers[name], sharing, sink, self._schedule, self._losses, clock, rng)
-            for (name, _), sharing in shared.items()
-        ]
-        units = {unit.device.name: unit for bus in self._buses for unit in bus.units}
-        self._units = [units[device.name] for device in devices]
-        self._bus_of = {unit.device.name: bus for bus in self._buses for unit in bus.units}
+        self._buses: list[Bus] = []
+        self._units: list[Unit] = []
+        self._bus_of: dict[str, Bus] = {}
+        # How many groups of an interval were given a phase.
+        self._sharing: dict[int, int] = {}
+        self._running: dict[Bus, asyncio.Task[None]] = {}
+        self._changed: asyncio.Future[None] | None = None
+        self._adopt(self.plan(devices))
         self._wheel: Wheel[Turn[Unit]] = Wheel()
         self._alarm: asyncio.Future[None] | None = None
         self._alarm_us = 0
@@ -68,16 +70,14 @@ class Poller:
 
         Raises what the sink or `tell` raise, other than about one frame: nothing runs on half.
         """
-        self._begin()
+        self._begin(self._buses)
         wheel = asyncio.create_task(self._turn_wheel(), name="wheel")
-        running = {bus: asyncio.create_task(bus.run(), name=f"bus {bus.name}") for bus in self._buses}
         try:
-            ended, _ = await asyncio.wait([wheel, *running.values()], return_when=asyncio.FIRST_COMPLETED)
-            for task in ended:
-                task.result()
+            while not await self._one_ended(wheel):
+                pass
         finally:
             wheel.cancel()
-            await self._finish(running)
+            await self._finish(self._running)
             for bus in self._buses:
                 bus.count_passing(self._clock.mono_us())
             self._losses.tell_all(self._clock.now_us())
@@ -91,6 +91,47 @@ class Poller:
         states = [unit.state for unit in self._units]
         return states.count(UP), states.count(DOWN) + states.count(BACKING_OFF)
 
+    def plan(self, devices: Sequence[Device]) -> Change:
+        """What another list of devices would change. Raises ConfigError when a driver refuses; changes nothing."""
+        known = {unit.device.name: unit for unit in self._units}
+        kept = {d.name: known[d.name] for d in devices if d.name in known and alike(known[d.name].device, d)}
+        shared: dict[tuple[str, str], list[Device]] = {}
+        for device in devices:
+            shared.setdefault((device.driver, self._drivers[device.driver].bus(device)), []).append(device)
+        change = Change(devices, kept)
+        for (driver, _), sharing in shared.items():
+            before = self._bus_of.get(sharing[0].name)
+            if before is not None and before.serves(sharing) and all(device.name in kept for device in sharing):
+                change.staying.append(before)
+            else:
+                bus = Bus(
+                    self._drivers[driver], sharing, self._sink, self._schedule, self._losses, self._clock, self._rng,
+                    kept,
+                )  # fmt: skip
+                change.coming.append(bus)
+        change.leaving = [bus for bus in self._buses if bus not in change.staying]
+        return change
+
+    async def retire(self, change: Change) -> None:
+        """End the buses that a change replaces or drops. What is read meanwhile still goes to the sink."""
+        leaving = {bus: self._running.pop(bus) for bus in change.leaving}
+        await self._finish(leaving)
+        for bus in leaving:
+            bus.count_passing(self._clock.mono_us())
+            self._wheel.remove({turn for unit in bus.units for turn in unit.turns})
+            for unit in bus.units:
+                for turn in unit.turns:
+                    turn.parked, turn.resting = True, False
+                if unit.device.name not in change.kept:
+                    self._losses.close(unit.device.name, self._clock.now_us())
+
+    def take_up(self, change: Change) -> None:
+        """Go on with the buses of a change whose others were retired."""
+        self._adopt(change)
+        self._begin(change.coming)
+        if self._changed is not None and not self._changed.done():
+            self._changed.set_result(None)
+
     def progress(self) -> tuple[Progress, ...]:
         """Whether the wheel and each bus move."""
         return (
@@ -98,17 +139,34 @@ class Poller:
             *(bus.progress() for bus in self._buses),
         )
 
-    def _begin(self) -> None:
-        """Put every group on the wheel; groups of one interval are spread over it."""
+    def _adopt(self, change: Change) -> None:
+        self._buses = [*change.staying, *change.coming]
+        units = {unit.device.name: unit for bus in self._buses for unit in bus.units}
+        self._units = [units[device.name] for device in change.devices]
+        self._bus_of = {unit.device.name: bus for bus in self._buses for unit in bus.units}
+
+    def _begin(self, buses: Sequence[Bus]) -> None:
+        """Run buses, and put their groups on the wheel; groups of one interval are spread over it.
+
+        Parked turns keep their cycles: their bus offers them when it is open.
+        """
         start_us = -(-self._clock.mono_us() // TICK_US) * TICK_US
-        sharing: dict[int, int] = {}
-        for bus in self._buses:
-            for unit in bus.units:
-                for turn in unit.turns:
-                    index = sharing.get(turn.interval_us, 0)
-                    sharing[turn.interval_us] = index + 1
-                    turn.due_us = start_us + phase_us(turn.interval_us, index)
-                    self._wheel.add(turn.due_us, turn)
+        for bus in buses:
+            for turn in [turn for unit in bus.units for turn in unit.turns if not turn.parked]:
+                index = self._sharing.get(turn.interval_us, 0)
+                self._sharing[turn.interval_us] = index + 1
+                turn.due_us = start_us + phase_us(turn.interval_us, index)
+                self._schedule(turn.due_us, turn)
+            self._running[bus] = asyncio.create_task(bus.run(), name=f"bus {bus.name}")
+
+    async def _one_ended(self, wheel: "asyncio.Task[None]") -> bool:
+        """Wait for a task that should never end, and whose error is ours; False when what runs was changed."""
+        self._changed = asyncio.get_running_loop().create_future()
+        await asyncio.wait([wheel, self._changed, *self._running.values()], return_when=asyncio.FIRST_COMPLETED)
+        ended = [task for task in (wheel, *self._running.values()) if task.done()]
+        for task in ended:
+            task.result()
+        return bool(ended)
 
     def _schedule(self, at_us: int, turn: Turn[Unit]) -> None:
         """Put a turn on the wheel, and wake it earlier when that is earlier than what it waits for."""

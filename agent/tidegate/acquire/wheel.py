@@ -4,6 +4,7 @@ Waking up costs more than reading, so that everything due within one tick shares
 """
 
 import heapq
+from collections.abc import Collection
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -34,6 +35,11 @@ class Wheel(Generic[Item]):
         else:
             slot.append(item)
         return tick * TICK_US
+
+    def remove(self, items: Collection[Item]) -> None:
+        """Take these out, wherever they are. Costs a look at everything: for a changed configuration."""
+        for tick, slot in self._slots.items():
+            self._slots[tick] = [item for item in slot if item not in items]
 
     def next_us(self, otherwise_us: int) -> int:
         """When the next item is due, but at the latest `otherwise_us`."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from tidegate.buffer import ballast, lock, reader
+from tidegate.buffer import ballast, lock, reader, served
 from tidegate.buffer.catalog import Entry
 from tidegate.buffer.committer import Committed, Committer
 from tidegate.buffer.letters import Letters
@@ -26,7 +26,6 @@ from tidegate.errors import BufferFault
 from tidegate.model.frame import Frame
 from tidegate.model.gap import Gap, Why
 from tidegate.model.identity import box
-from tidegate.model.progress import Progress
 from tidegate.model.tag import TagTable
 from tidegate.proof import Ranges
 
@@ -101,11 +100,11 @@ class Buffer:
         self._tables: dict[bytes, TagTable] = {}
         self._documents: dict[bytes, bytes] = {}
         self._committer = Committer(state, self._writer, self._writing, self._documents)
+        self.progress = self._committer.progress
         self._scrubber = Scrubber(state, self._writer, self._writing, self._reading, self._committer.announce)
         self.letters = Letters(state, self._writing, self.read, self._committer.announce)
         self._store_timer: asyncio.TimerHandle | None = None
-        self._storing = False
-        self._store_again = False
+        self._storing = self._store_again = False
 
     @classmethod
     def open(
@@ -337,9 +336,9 @@ class Buffer:
             scrub=self._scrubber.status,
         )
 
-    def progress(self) -> Progress:
-        """Whether what waits is being committed."""
-        return self._committer.progress()
+    async def serve(self, targets: Sequence[str]) -> None:
+        """From now on these are the targets; raises BufferFault when the disk refuses just now."""
+        await asyncio.get_running_loop().run_in_executor(self._writing, served.serve, self._state, targets)
 
     def _waiting(self, target: str) -> list[tuple[str, Ranges]]:
         """What a target is owed and has not acknowledged, by epoch, older ones first."""

@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -25,7 +26,10 @@ log = logging.getLogger("tidegate")
 @click.option("--log-level", type=click.Choice(logs.LEVELS), default="info", show_default=True, help="How much to log.")
 @click.option("--log-format", type=click.Choice(logs.FORMATS), default="text", show_default=True, help="One line each.")
 def command(config: Path, log_level: str, log_format: str) -> None:
-    """Run the gateway that CONFIG (a TOML file) describes, until SIGTERM or Ctrl-C."""
+    """Run the gateway that CONFIG (a TOML file) describes, until SIGTERM or Ctrl-C.
+
+    SIGHUP has it read CONFIG again and change what differs.
+    """
     logs.set_up(sys.stderr, log_level, log_format, os.environ)
     loaded = load(config, os.environ)
     number = version("tidegate")
@@ -34,12 +38,14 @@ def command(config: Path, log_level: str, log_format: str) -> None:
     log.info("tidegate %s, %s", number, f"pure: {', '.join(pure)}" if pure else f"{len(chosen)} compiled twins")
     for problem in (*broken(), *loaded.warnings):
         log.warning("%s", problem)
-    asyncio.run(_run(loaded, number))
+    asyncio.run(_run(loaded, number, lambda: load(config, os.environ)))
 
 
-async def _run(config: Config, number: str) -> None:
+async def _run(config: Config, number: str, again: Callable[[], Config]) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    await Gateway(config, drivers(), Clock(source=config.clock), number, Notifier(os.environ)).run(stop)
+    gateway = Gateway(config, drivers(), Clock(source=config.clock), number, Notifier(os.environ), again)
+    loop.add_signal_handler(signal.SIGHUP, gateway.reload)
+    await gateway.run(stop)

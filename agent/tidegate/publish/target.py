@@ -174,8 +174,7 @@ class Target:
             owes = self._state == State.CONNECTING or not self.drained
         else:
             owes = self._next_try_s is not None and self._next_try_s < asyncio.get_running_loop().time()
-        counts = self._counts
-        moved = self._turns + counts.messages + counts.acknowledged + counts.refused
+        moved = self._turns + self._counts.messages + self._counts.acknowledged + self._counts.refused
         return Progress(f"target {self.name}", moved, owes, PATIENCE_S)
 
     async def run(self) -> None:

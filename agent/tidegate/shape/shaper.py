@@ -23,10 +23,14 @@ class Shaper:
     """Shapes the frames of these tables. A frame of a table that it does not know is a programming error."""
 
     def __init__(self, tables: Iterable[TagTable]) -> None:
-        self._shapes = {
-            table.hash: _Shape(table, scale_rules(table), deadband_rules(table), fresh_memory(table))
-            for table in tables
-        }
+        self._shapes = {table.hash: _shape(table) for table in tables}
+
+    def change(self, tables: Iterable[TagTable]) -> None:
+        """Shape the frames of these tables from now on. A table that stays as it was keeps its memory."""
+        before, self._shapes = self._shapes, {}
+        for table in tables:
+            old = before.get(table.hash)
+            self._shapes[table.hash] = old if old is not None and old.table == table else _shape(table)
 
     def shape(self, frame: Frame) -> Frame | None:
         """The frame as it is kept: scaled, and thinned to what is worth reporting; None when nothing is.
@@ -50,3 +54,7 @@ class Shaper:
         for shape in self._shapes.values():
             if device is None or shape.table.device == device:
                 shape.memory = fresh_memory(shape.table)
+
+
+def _shape(table: TagTable) -> _Shape:
+    return _Shape(table, scale_rules(table), deadband_rules(table), fresh_memory(table))
