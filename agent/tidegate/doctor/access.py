@@ -22,16 +22,16 @@ def examine_state(folder: Path) -> Iterator[Finding]:
     how = f"sudo install -d -m 700 -o {user} {folder}"
     if not os.access(place, os.W_OK | os.X_OK | os.R_OK):
         verb = "write to" if place == folder.absolute() else "make a folder in"
-        yield fault("state", f"{user} may not {verb} {place} ({_owner(place)})", how)
+        yield fault("state", f"user {user} may not {verb} {place} ({_owner(place)})", how)
     elif place != folder.absolute():
-        yield ok("state", f"{folder} is not there yet; {user} may make it")
+        yield ok("state", f"{folder} is not there yet; user {user} may make it")
     else:
         yield from _whose(folder, user)
 
 
 def _whose(folder: Path, user: str) -> Iterator[Finding]:
     found = folder.stat()
-    yield ok("state", f"{user} may write to {folder} ({_owner(folder)})")
+    yield ok("state", f"user {user} may write to {folder} ({_owner(folder)})")
     if user == "root" and found.st_uid != os.geteuid():
         remedy = f"Ask again as the gateway's user: sudo -u {_name(found.st_uid)} tidegate doctor"
         yield warning("state", f"root may do everything, but {folder} is not root's", remedy)
@@ -55,7 +55,7 @@ def examine_secrets(targets: Iterable[TargetSettings]) -> Iterator[Finding]:
             continue
         if not os.access(target.key, os.R_OK):
             how = f"sudo chown {_user()} {target.key} && sudo chmod 600 {target.key}"
-            yield fault(about, f"{_user()} may not read {target.key} ({_owner(target.key)})", how)
+            yield fault(about, f"user {_user()} may not read {target.key} ({_owner(target.key)})", how)
         elif target.key.stat().st_mode & OTHERS:
             yield warning(about, f"others may read the private key {target.key}", f"chmod 600 {target.key}")
         else:
@@ -69,10 +69,10 @@ def examine_serial(devices: Path = Path("/dev")) -> Iterator[Finding]:
     for port in shut:
         group = _group(port.stat().st_gid)
         how = f"sudo usermod -aG {group} {_user()}, then log in again (or restart the service)"
-        yield warning("serial", f"{_user()} may not open {port} ({_owner(port)})", how)
+        yield warning("serial", f"user {_user()} may not open {port} ({_owner(port)})", how)
     if not shut:
         names = ", ".join(port.name for port in ports)
-        yield ok("serial", f"{_user()} may open {names}" if ports else "this machine has no serial port")
+        yield ok("serial", f"user {_user()} may open {names}" if ports else "this machine has no serial port")
 
 
 def _user() -> str:
