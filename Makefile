@@ -11,7 +11,7 @@ export PYTHON
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check build wheel campaign-kill campaign-outage bench golden clean
+.PHONY: help demo test check build wheel campaign-kill campaign-outage campaign-clock bench golden clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 20
@@ -39,6 +39,9 @@ campaign-kill: $(VENV)/tested ## kill the gateway N times under load and prove t
 
 campaign-outage: $(VENV)/tested ## take the broker away for a minute, with and without its memory
 	@$(BIN)/python -m tests.campaigns.outage
+
+campaign-clock: $(VENV)/tested ## 1970, a kill, late NTP, steps of days and years, never synchronised: every reading gets its right time
+	@$(BIN)/python -m tests.campaigns.clock
 
 bench: $(VENV)/tested ## the whole chain and its stages against the usual way, as ratios
 	@$(BIN)/python -m tests.bench

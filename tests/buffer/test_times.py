@@ -20,6 +20,7 @@ class Board(World):
         self.mono_us = SINCE_START_US
         self.now_us = self.mono_us
         self.ntp = False
+        self.known_at_once: Known | None = None
 
     def new_clock(self) -> Clock:
         return Clock(lambda: self.now_us, self._mono, source=Source.NTP, kernel=lambda: self.ntp)
@@ -43,6 +44,7 @@ def life(board: Board, story: "Callable[[Buffer], object]") -> None:
             story(buffer)
             await buffer.put(board.frame(2))
             await buffer.flush()
+            board.known_at_once = buffer.time_known(board.clock.boot)
 
     asyncio.run(main())
 
@@ -74,6 +76,7 @@ def test_the_first_commit_after_the_time_is_known_writes_it_down(tmp_path: Path)
 
     life(board, ntp)
 
+    assert board.known_at_once is not None
     assert abs(right_us(known(board, 1)) - NOW_US) < 10_000
 
 

@@ -199,7 +199,7 @@ class Writer:
             self._ballast = ballast.lay(state.settings.folder)
         if active is not None and active.size_bytes >= state.settings.segment_bytes:
             self._seal()
-        elif active is not None and not self._listed(active):
+        elif active is not None and (not self._listed(active) or state.times.news(state.clock)):
             with state.transaction():
                 state.control.list_segment(active)
         make_room(state)

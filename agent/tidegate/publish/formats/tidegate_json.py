@@ -179,6 +179,8 @@ class TidegateJson:
             "dev": gap.device, "tags": list(gap.tags) if gap.tags is not None else None, "t0": gap.t0, "t1": gap.t1,
             "n": gap.n, "n_is": gap.n_is,
         }  # fmt: skip
+        if frame.clock != ClockState.SET:
+            told |= {"clk": ClockState(frame.clock).name.lower(), "boot": frame.boot, "mono": frame.mono_us}
         return Piece(number, _dumps(told).encode(), 0, gap=True)
 
     def data(self, lane: Lane, run: int, epoch: str, pieces: Sequence[Piece], last: int, sent_us: int) -> bytes:
