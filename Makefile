@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 N      ?= 100
+WHEELS ?= build/wheels
 TWINS  := $(shell find agent drivers -name '*.pyx')
 
 export PYTHON
@@ -11,7 +12,7 @@ export PYTHON
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check build wheel campaign-kill campaign-outage campaign-clock bench golden clean
+.PHONY: help demo test check build wheel lock wheels install uninstall campaign-kill campaign-outage campaign-clock campaign-broker bench golden clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 20
@@ -34,11 +35,27 @@ build: $(VENV)/built ## the environment and the compiled twins
 wheel: $(VENV)/tested ## a wheel and an sdist in dist/; TIDEGATE_PURE=1 for a pure wheel
 	$(BIN)/python -m build -q --outdir dist .
 
+lock: ## renew requirements.lock: every library of the agent, with hashes
+	@systemd/lock $(PYTHON)
+
+wheels: $(VENV)/built ## all that an installation needs, in the folder WHEELS=build/wheels, for boxes without a network
+	@systemd/wheels "$(WHEELS)" $(BIN)
+
+install: ## as root: program, user, folders and unit; PREFIX=/opt/tidegate DESTDIR= WHEELS=folder
+	@$(if $(filter file,$(origin WHEELS)),$(MAKE) wheels)
+	@"$(WHEELS)/install" install
+
+uninstall: ## as root: remove program and unit; PURGE=1 also configuration, buffer and user
+	@systemd/install uninstall
+
 campaign-kill: $(VENV)/tested ## kill the gateway N times under load and prove that nothing is lost
 	@$(BIN)/python -m tests.campaigns.kill $(N)
 
 campaign-outage: $(VENV)/tested ## take the broker away for a minute, with and without its memory
 	@$(BIN)/python -m tests.campaigns.outage
+
+campaign-broker: $(VENV)/tested ## all that brokers and lines do to a publisher: N kills, refusals, poison, dead links; nothing lost
+	@$(BIN)/python -m tests.campaigns.broker $(if $(filter command line environment,$(origin N)),$(N),10)
 
 campaign-clock: $(VENV)/tested ## 1970, a kill, late NTP, steps of days and years, never synchronised: every reading gets its right time
 	@$(BIN)/python -m tests.campaigns.clock

@@ -108,3 +108,21 @@ def test_the_password_of_a_target_is_a_secret_that_does_not_print(place: Any) ->
 
     assert config.targets[0].password == Secret("hunter2")
     assert "hunter2" not in repr(config)
+
+
+def test_a_password_whose_file_was_changed_is_read_again(place: Any) -> None:
+    credential(place.folder / "credentials", b"old")
+    place.change(
+        'name = "local"', 'name = "local"\nuser = "u"\npassword = "${credential:mqtt}"\nfallbacks = ["${env:B}"]'
+    )
+    place.env["B"] = "mqtts://backup"
+    target = place.load().targets[0]
+    secret = target.password
+    kept = place.folder / "credentials" / "mqtt"
+    kept.write_bytes(b"new")
+
+    assert target.fallbacks == ("mqtts://backup",)
+    assert secret is not None
+    assert secret.renewed() == Secret("new")
+    kept.unlink()
+    assert secret.renewed() == Secret("old")

@@ -6,7 +6,9 @@ import pytest
 
 ACCEPTED = [
     'url = "mqtt://127.0.0.1"', 'url = "mqtt://127.8.8.8:1884"', 'url = "mqtt://localhost"', 'url = "mqtt://[::1]:1883"',
-    'url = "mqtts://broker.example.com"', 'url = "mqtt://10.0.0.1"\ninsecure = true',
+    'url = "mqtts://broker.example.com"', 'url = "mqtt://10.0.0.1"\ninsecure = true', 'url = "wss://broker/a/b"',
+    'url = "mqtts://broker:443"\nsource = "wwan0"', 'url = "mqtts://broker"\nsource = "10.0.0.2"',
+    'url = "mqtts://broker"\nfallbacks = ["wss://backup"]\nproxy = "socks5://proxy"\nmessages_rate = 5',
 ]  # fmt: skip
 REFUSED = [
     ('url = "mqtt://10.0.0.1"', "insecure = true"),
@@ -26,6 +28,17 @@ REFUSED = [
     ('url = "mqtts://broker"\ninsecure = "yes"', "true or false"),
     ('url = "mqtts://broker"\nname = "a b"', "can't be a name"),
     ('url = "mqtts://broker"\npassword = 5', "a password is text"),
+    ('url = "ws://10.0.0.1/mqtt"', "Use wss://"),
+    ('url = "mqtts://broker"\nfallbacks = ["mqtt://10.0.0.1"]', "insecure = true"),
+    ('url = "mqtts://broker"\nfallbacks = ["http://b"]', "none of mqtt://"),
+    ('url = "mqtts://broker"\nfallbacks = "mqtts://b"', "target.fallbacks"),
+    ('url = "mqtts://broker"\nproxy = "https://proxy"', "none of http:// and socks5://"),
+    ('url = "mqtts://broker"\nproxy = "http://u:p@proxy"', "no address of a proxy"),
+    ('url = "mqtts://broker"\nproxy = "http://proxy"\nproxy_password = "hush"', "a secret stands in the file"),
+    ('url = "mqtts://broker"\nsource = "eth0 or so"', "neither an address nor an interface"),
+    ('url = "mqtts://broker"\nmessages_rate = 0', "out of range"),
+    ('url = "mqtts://broker"\nmessages_rate = "10"', "target.messages_rate"),
+    ('url = "mqtts://broker"\nbytes_rate = "1B"', "target.bytes_rate"),
 ]
 
 
@@ -66,6 +79,20 @@ def test_every_key_of_a_target_arrives(place: Any) -> None:
     assert target.ca == target.cert == target.key == place.folder / "press.csv"
     assert (target.mqtt, target.client_id, target.keepalive_s) == ("5", "c", 60)
     assert (target.window, target.message_bytes_max) == (8, 64_000)
+
+
+def test_every_key_of_the_way_to_a_broker_arrives(place: Any) -> None:
+    body = (
+        'url = "mqtts://a"\nfallbacks = ["mqtts://b", "wss://c/d"]\nreturn_interval = "2min"\nalpn = "x"\n'
+        'proxy = "http://p"\nproxy_user = "u"\nsource = "eth1"\nmessages_rate = 5\nbytes_rate = "64kB"'
+    )
+    targets(place, body)
+    target = place.load().targets[0]
+
+    assert target.urls == ("mqtts://a", "mqtts://b", "wss://c/d")
+    assert (target.return_s, target.alpn_names, target.source) == (120.0, ["x"], "eth1")
+    assert (target.proxy, target.proxy_user) == ("http://p", "u")
+    assert (target.messages_s_max, target.bytes_s_max) == (5, 64_000)
 
 
 def test_two_targets_of_one_name_are_refused(place: Any) -> None:

@@ -89,8 +89,10 @@ def read(data: bytes, file: str, placeholders: Placeholders, problems: Problems)
     tree, lines = parsed
     unfilled = _Filling(file, lines, placeholders, problems).fill(tree)
     for path in unfilled:
-        if path[0] in SECTIONS and path[-1] in SECTIONS[str(path[0])].model_fields:
-            _remove(tree, path)
+        # An entry of a key's list takes the whole list with it.
+        key = path[:-1] if isinstance(path[-1], int) else path
+        if key[0] in SECTIONS and key[-1] in SECTIONS[str(key[0])].model_fields:
+            _remove(tree, key)
     repaired = {str(path[0]) for path in unfilled}
     for attempt in range(REPAIRS_MAX):
         try:
