@@ -1,6 +1,7 @@
 """Ways to a broker: certificates of our own, WebSockets, port 443's protocol, proxies, sources, brokers in an order."""
 
 import asyncio
+import contextlib
 import socket
 import ssl
 from collections.abc import Iterator
@@ -166,6 +167,31 @@ def test_a_proxy_that_says_nothing_costs_its_deadline_and_no_more(serving: Servi
         async with serving("mqtt://127.0.0.1:1", buffer_of(3), proxy=url, connect_deadline_s=0.3) as target:
             await until(lambda: "did not answer" in target.status().why or "timed out" in target.status().why)
         silent.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("url", ["mqtt://127.0.0.1:1", "ws://127.0.0.1:1"])
+def test_a_peer_that_gives_a_byte_now_and_then_is_left_at_the_deadline(serving: Serving, url: str) -> None:
+    connections: list[int] = []
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(1)
+        with contextlib.suppress(ConnectionError):
+            while True:
+                writer.write(b"x")
+                await writer.drain()
+                await asyncio.sleep(0.1)
+
+    async def main() -> None:
+        server = await asyncio.start_server(drip, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        proxy = f"http://127.0.0.1:{port}" if url.startswith("mqtt") else ""
+        there = url if proxy else f"ws://127.0.0.1:{port}"
+        async with serving(there, buffer_of(3), proxy=proxy, connect_deadline_s=0.4):
+            # The second one shows that the thread of the first has ended.
+            await until(lambda: len(connections) >= 2, 5)
+        server.close()
 
     asyncio.run(main())
 

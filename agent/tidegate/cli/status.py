@@ -34,7 +34,8 @@ def _lines(health: dict[str, Any]) -> list[str]:
 
 def _target_line(target: dict[str, Any]) -> str:
     why = f" ({target['why']})" if target["why"] else ""
-    return f"target  {target['name']}: {target['state']}{why}, {target['backlog']} frames waiting"
+    letters = f", {target['dead_letters']} dead letters" if target["dead_letters"] else ""
+    return f"target  {target['name']}: {target['state']}{why}, {target['backlog']} frames waiting{letters}"
 
 
 def _device_line(device: dict[str, Any]) -> str:

@@ -162,7 +162,9 @@ def _open(settings: TargetSettings) -> Link:
         link.settimeout(settings.connect_deadline_s)
         if context is not None:
             link = context.wrap_socket(link, server_hostname=address.host)
-        return open_websocket(link, address.host, address.port, address.path) if address.path else link
+        if not address.path:
+            return link
+        return open_websocket(link, address.host, address.port, address.path, settings.connect_deadline_s)
     except BaseException:
         link.close()
         raise

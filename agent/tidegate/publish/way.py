@@ -5,6 +5,7 @@ All of it blocks; it runs in a target's connect thread. It speaks neither TLS no
 
 import socket
 import struct
+import time
 from base64 import b64encode
 from ipaddress import ip_address
 
@@ -29,11 +30,13 @@ def connect(settings: TargetSettings, deadline_s: float) -> socket.socket:
         return _tcp(address.host, address.port, settings.source, deadline_s)
     proxy = Proxy.parse(settings.proxy)
     sock = _tcp(proxy.host, proxy.port, settings.source, deadline_s)
+    # For all that the proxy says: one that gives a byte now and then must not hold the thread.
+    end_s = time.monotonic() + deadline_s
     try:
         if proxy.kind == "http":
-            _ask_http(sock, settings)
+            _ask_http(sock, settings, end_s)
         else:
-            _ask_socks(sock, settings)
+            _ask_socks(sock, settings, end_s)
     except struct.error as error:
         sock.close()
         raise OSError(0, f"the proxy {settings.proxy} answered with what is not SOCKS: {error}") from error
@@ -76,7 +79,7 @@ def _credentials(settings: TargetSettings) -> tuple[bytes, bytes]:
     return settings.proxy_user.encode(), password.reveal().encode() if password is not None else b""
 
 
-def _ask_http(sock: socket.socket, settings: TargetSettings) -> None:
+def _ask_http(sock: socket.socket, settings: TargetSettings, end_s: float) -> None:
     """HTTP CONNECT (RFC 9110, 9.3.6)."""
     address = settings.address
     host = f"[{address.host}]" if ":" in address.host else address.host
@@ -89,14 +92,14 @@ def _ask_http(sock: socket.socket, settings: TargetSettings) -> None:
     while not said.endswith(b"\r\n\r\n"):
         if len(said) > ANSWER_BYTES_MAX:
             raise OSError(0, f"the proxy {settings.proxy} does not come to the end of its answer")
-        said += _exactly(sock, 1, settings)
+        said += _exactly(sock, 1, settings, end_s)
     first = said.split(b"\r\n", 1)[0].decode("latin-1")
     version, _, status = first.partition(" ")
     if not version.startswith("HTTP/1.") or not status.startswith("2"):
         raise OSError(0, f"the proxy {settings.proxy} refused: {first[:100]!r}")
 
 
-def _ask_socks(sock: socket.socket, settings: TargetSettings) -> None:
+def _ask_socks(sock: socket.socket, settings: TargetSettings, end_s: float) -> None:
     """SOCKS5 (RFC 1928) with or without user and password (RFC 1929). The proxy resolves the broker's name."""
     address, where = settings.address, f"the proxy {settings.proxy}"
     user, password = _credentials(settings)
@@ -105,12 +108,12 @@ def _ask_socks(sock: socket.socket, settings: TargetSettings) -> None:
         raise ValueError(f"{where} takes user, password and host of at most {SOCKS_TEXT_BYTES_MAX} bytes")
     methods = bytes([SOCKS_NO_PASSWORD, SOCKS_PASSWORD] if user else [SOCKS_NO_PASSWORD])
     sock.sendall(bytes([5, len(methods)]) + methods)
-    version, method = _exactly(sock, 2, settings)
+    version, method = _exactly(sock, 2, settings, end_s)
     if version != 5 or method not in methods:
         raise OSError(0, f"{where} wants a user" if method == SOCKS_NOTHING_FITS else f"{where} does not speak SOCKS5")
     if method == SOCKS_PASSWORD:
         sock.sendall(bytes([1, len(user)]) + user + bytes([len(password)]) + password)
-        if _exactly(sock, 2, settings)[1] != 0:
+        if _exactly(sock, 2, settings, end_s)[1] != 0:
             raise OSError(0, f"{where} refused user or password")
     try:
         ip = ip_address(address.host)
@@ -118,17 +121,21 @@ def _ask_socks(sock: socket.socket, settings: TargetSettings) -> None:
     except ValueError:
         asked = bytes([3, len(host)]) + host
     sock.sendall(bytes([5, 1, 0]) + asked + struct.pack("!H", address.port))
-    version, refusal, _, kind = _exactly(sock, 4, settings)
+    version, refusal, _, kind = _exactly(sock, 4, settings, end_s)
     if version != 5 or refusal:
         raise OSError(0, f"{where} refused: {SOCKS_REFUSALS.get(refusal, f'code {refusal}')}")
     # Its own address and port, which mean nothing to us.
-    length = {1: 4, 4: 16}.get(kind) or _exactly(sock, 1, settings)[0]
-    _exactly(sock, length + 2, settings)
+    length = {1: 4, 4: 16}.get(kind) or _exactly(sock, 1, settings, end_s)[0]
+    _exactly(sock, length + 2, settings, end_s)
 
 
-def _exactly(sock: socket.socket, count: int, settings: TargetSettings) -> bytes:
+def _exactly(sock: socket.socket, count: int, settings: TargetSettings, end_s: float) -> bytes:
     data = b""
     while len(data) < count:
+        left_s = end_s - time.monotonic()
+        if left_s <= 0:
+            raise OSError(0, f"the proxy {settings.proxy} does not come to the end of its answer")
+        sock.settimeout(left_s)
         more = sock.recv(count - len(data))
         if not more:
             raise OSError(0, f"the proxy {settings.proxy} hung up")

@@ -8,6 +8,7 @@ import os
 import socket
 import ssl
 import struct
+import time
 from base64 import b64encode
 from hashlib import sha1
 
@@ -19,8 +20,9 @@ READ_BYTES = 65_536
 ACCEPT_SUFFIX = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 
-def open_websocket(sock: socket.socket, host: str, port: int, path: str) -> "WebSocket":
+def open_websocket(sock: socket.socket, host: str, port: int, path: str, deadline_s: float) -> "WebSocket":
     """Shake hands over a connected socket, blocking. Raises OSError when the other side does not speak it."""
+    end_s = time.monotonic() + deadline_s
     key = b64encode(os.urandom(16))
     where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     asked = (
@@ -31,7 +33,7 @@ def open_websocket(sock: socket.socket, host: str, port: int, path: str) -> "Web
     said = bytearray()
     while b"\r\n\r\n" not in said:
         more = sock.recv(READ_BYTES)
-        if not more or len(said) > HEADER_BYTES_MAX:
+        if not more or len(said) > HEADER_BYTES_MAX or time.monotonic() > end_s:
             raise OSError(0, "it answers with no WebSocket")
         said += more
     head, _, rest = bytes(said).partition(b"\r\n\r\n")
