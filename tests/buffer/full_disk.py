@@ -31,7 +31,8 @@ async def main(world: World) -> dict[str, object]:
             "right": all(expected[number] == frame for number, frame in kept.items()),
             "kept": len(kept),
             "gone": [
-                [ranges.pairs, why] for ranges, why in await buffer.gone(buffer.epoch, Ranges([(1, buffer.last)]))
+                [ranges.pairs, why]
+                for ranges, why in await buffer.gone("cloud", buffer.epoch, Ranges([(1, buffer.last)]))
             ],
             "first": buffer.first,
         }

@@ -265,7 +265,7 @@ def test_a_cursor_is_stored_at_once_past_a_window(world: World) -> None:
                 buffer.acknowledge("cloud", buffer.epoch, (number, number), messages_max=8)
             assert 8 == buffer.unstored("cloud")
             # The writer works in order: when it has answered this, it has stored the cursor.
-            await buffer.gone(buffer.epoch, Ranges())
+            await buffer.gone("cloud", buffer.epoch, Ranges())
             other = world.killed()
         async with other.running() as buffer:
             return buffer.cursor("cloud", buffer.extents()[0].epoch).reach(1)

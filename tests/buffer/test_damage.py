@@ -24,7 +24,7 @@ def test_a_damaged_byte_costs_its_block_and_is_told_once(world: World) -> None:
             return (
                 list(kept),
                 gaps(await everything(buffer)),
-                await buffer.gone(buffer.epoch, Ranges([(1, 10)])),
+                await buffer.gone("cloud", buffer.epoch, Ranges([(1, 10)])),
             )
 
     kept, told, gone = asyncio.run(run())
@@ -52,7 +52,7 @@ def test_a_wiped_page_never_stops_the_reading_nor_gives_wrong_data(world: World,
                 kept.update(data(await everything(buffer, extent.epoch)))
             epoch = path.stem.split("-")[0]
             assert all(frames[number - 1] == frame for number, frame in kept.items())
-            return kept, await buffer.gone(epoch, Ranges([(1, 60)]))
+            return kept, await buffer.gone("cloud", epoch, Ranges([(1, 60)]))
 
     kept, gone = asyncio.run(run())
     numbers = Ranges((n, n) for n in kept)

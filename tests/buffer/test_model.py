@@ -69,7 +69,7 @@ class Life:
             buffer = await self.open()
         elif act == "kill":
             await buffer.flush()
-            await buffer.gone(buffer.epoch, Ranges())
+            await buffer.gone("cloud", buffer.epoch, Ranges())
             self.kills += 1
             before, self.world = self.world, self.world.killed(str(self.kills))
             await buffer.close()
@@ -81,7 +81,7 @@ class Life:
         await buffer.flush()
         found = await everything(buffer)
         numbers = Ranges([(1, buffer.last)]) if buffer.last else Ranges()
-        gone = Ranges(pair for ranges, _ in await buffer.gone(buffer.epoch, numbers) for pair in ranges)
+        gone = Ranges(pair for ranges, _ in await buffer.gone("cloud", buffer.epoch, numbers) for pair in ranges)
         evicted = Ranges(pair for gap in self.rows.values() for pair in gap.frames)
 
         assert set(self.frames) == set(range(1, buffer.last + 1))

@@ -29,7 +29,7 @@ def test_the_quota_is_kept_and_every_removal_is_in_the_ledger(world: World) -> N
             await pour(buffer, world, 6000)
             status = buffer.status()
             kept = data(await everything(buffer))
-            gone = await buffer.gone(buffer.epoch, Ranges([(1, buffer.last)]))
+            gone = await buffer.gone("cloud", buffer.epoch, Ranges([(1, buffer.last)]))
 
             assert status.bytes_used <= status.quota_bytes
             assert buffer.first > 1
@@ -123,7 +123,7 @@ def test_an_older_epoch_goes_first_and_leaves_the_list(world: World) -> None:
             await pour(buffer, world, 6000)
 
             assert [buffer.epoch] == [extent.epoch for extent in buffer.extents()]
-            assert [(Ranges([(1, 500)]), Why.EVICTED)] == await buffer.gone(old, Ranges([(1, 500)]))
+            assert [(Ranges([(1, 500)]), Why.EVICTED)] == await buffer.gone("cloud", old, Ranges([(1, 500)]))
             old_epoch = old
         async with world.running(**QUOTA) as buffer:
             assert old_epoch not in {extent.epoch for extent in buffer.extents()}
@@ -145,7 +145,7 @@ def test_reading_while_segments_go_never_gives_wrong_numbers(world: World) -> No
                 at = page.upto + 1 if page.upto < buffer.last - 300 else max(1, buffer.first - 50)
             await pouring
 
-            gone = await buffer.gone(buffer.epoch, Ranges([(1, buffer.last)]))
+            gone = await buffer.gone("cloud", buffer.epoch, Ranges([(1, buffer.last)]))
             assert [Why.EVICTED] == [why for _, why in gone]
 
     asyncio.run(run())
