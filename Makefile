@@ -12,7 +12,7 @@ export PYTHON
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check build wheel lock wheels install uninstall campaign-kill campaign-outage campaign-clock campaign-broker bench golden clean
+.PHONY: help demo test check build wheel lock wheels install uninstall campaign-kill campaign-outage campaign-power campaign-clock campaign-broker bench golden clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 20
@@ -56,6 +56,9 @@ campaign-outage: $(VENV)/tested ## take the broker away for a minute, with and w
 
 campaign-broker: $(VENV)/tested ## all that brokers and lines do to a publisher: N kills, refusals, poison, dead links; nothing lost
 	@$(BIN)/python -m tests.campaigns.broker $(if $(filter command line environment,$(origin N)),$(N),10)
+
+campaign-power: $(VENV)/tested ## record a real buffer's writes and start from N states that a power cut could leave; nothing lost
+	@$(BIN)/python -m tests.adversity.power $(if $(filter command line environment,$(origin N)),$(N),1500)
 
 campaign-clock: $(VENV)/tested ## 1970, a kill, late NTP, steps of days and years, never synchronised: every reading gets its right time
 	@$(BIN)/python -m tests.campaigns.clock

@@ -42,7 +42,7 @@ def test_damage_that_nobody_reads_is_found_salvaged_and_told(world: World) -> No
         async with world.running(scrub_delay_s=3600) as buffer:
             buffer.scrub()
             status = await passed(buffer)
-            return status, await buffer.gone(buffer.epoch, Ranges([(1, 120)]))
+            return status, await buffer.gone("cloud", buffer.epoch, Ranges([(1, 120)]))
 
     status, gone = asyncio.run(run())
 
