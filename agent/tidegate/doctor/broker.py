@@ -76,7 +76,7 @@ def _reach(target: TargetSettings, url: str) -> Iterator[Finding]:
 
 def _upgrade(address: Address, link: socket.socket, about: str) -> Finding:
     try:
-        open_websocket(link, address.host, address.port, address.path)
+        open_websocket(link, address.host, address.port, address.path, STEP_DEADLINE_S)
     except (OSError, ValueError) as error:
         return fault(about, f"no WebSocket: {_said(error)}", "Write in url the path of the broker's WebSocket")
     return ok(about, f"a WebSocket opens at {address.path}")
