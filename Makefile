@@ -12,7 +12,7 @@ export PYTHON
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check build wheel lock wheels install uninstall campaign-kill campaign-outage campaign-power campaign-clock campaign-broker bench golden clean
+.PHONY: help demo test check build wheel lock wheels install uninstall campaign-kill campaign-outage campaign-power campaign-clock campaign-copies campaign-broker bench golden clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 20
@@ -62,6 +62,9 @@ campaign-power: $(VENV)/tested ## record a real buffer's writes and start from N
 
 campaign-clock: $(VENV)/tested ## 1970, a kill, late NTP, steps of days and years, never synchronised: every reading gets its right time
 	@$(BIN)/python -m tests.campaigns.clock
+
+campaign-copies: $(VENV)/tested ## an image put back, a snapshot rolled back, one image in two boxes: no reading taken for a duplicate
+	@$(BIN)/python -m tests.campaigns.copies
 
 bench: $(VENV)/tested ## the whole chain and its stages against the usual way, as ratios
 	@$(BIN)/python -m tests.bench

@@ -305,6 +305,28 @@ def test_renumbering_keeps_the_old_frames_in_the_old_epoch(world: World) -> None
     asyncio.run(run())
 
 
+def test_renumbering_moves_what_was_committed_since_under_numbers_of_others(world: World) -> None:
+    async def run() -> None:
+        async with world.running() as buffer:
+            old = buffer.epoch
+            for value in (1, 2, 3):
+                await buffer.put(world.frame(value))
+            buffer.tell(Gap(Why.DEVICE_DOWN, 5, 6, 7, "exact", device="meter"))
+            await buffer.flush()
+            kept = await everything(buffer)
+            new = await buffer.renumber("seen elsewhere", 1)
+            moved = await everything(buffer)
+
+            assert [number for number, _ in moved] == [1, 2, 3, 4]
+            assert list(data(moved).values()) == list(data(kept).values())
+            assert [gap.why for gap in gaps(moved)] == [Why.DEVICE_DOWN]
+            assert [(old, 1, 0), (new, 1, 4)] == [(e.epoch, e.first, e.last) for e in buffer.extents()]
+            assert buffer.cursor("cloud", old).holes(1, 4).total == 0
+            assert buffer.cursor("cloud", new).total == 0
+
+    asyncio.run(run())
+
+
 def test_status_counts_what_each_target_waits_for(world: World) -> None:
     async def run() -> None:
         async with world.running("cloud", "plant") as buffer:

@@ -147,7 +147,7 @@ class MemoryBuffer:
                 found.setdefault(why, Ranges()).add(number, number)
         return [(ranges, why) for why, ranges in found.items()]
 
-    async def renumber(self, reason: str) -> str:
+    async def renumber(self, reason: str, first: int | None = None) -> str:
         self.renumbered.append(reason)
         self.epoch = "b" * 16
         self.frames[self.epoch] = {}

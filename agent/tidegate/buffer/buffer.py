@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from tidegate.buffer import ballast, lock, reader, served
+from tidegate.buffer import ballast, lock, reader, renewal, served
 from tidegate.buffer.catalog import Entry
 from tidegate.buffer.committer import Committed, Committer
 from tidegate.buffer.letters import Letters
@@ -302,11 +302,12 @@ class Buffer:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._writing, self._writer.gone, target, epoch, numbers)
 
-    async def renumber(self, reason: str) -> str:
-        """Begin a new epoch, since the current numbers were seen elsewhere (formats §2 c); returns its id."""
-        epoch = await asyncio.get_running_loop().run_in_executor(self._writing, self._writer.renumber, reason)
-        self._committer.renumbered(epoch)
-        return epoch
+    async def renumber(self, reason: str, first: int | None = None) -> str:
+        """Begin a new epoch, as numbers (from `first` on: those move) were seen elsewhere (formats §2 c); its id."""
+        before, loop = self.epoch, asyncio.get_running_loop()
+        self._committer.renumbered(await loop.run_in_executor(self._writing, self._writer.renumber, reason))
+        await renewal.number_again(self, self._state, self._writing, before, first)
+        return self.epoch
 
     def scrub(self) -> ScrubStatus:
         """Prove all sealed segments now, without pauses; how far it is."""

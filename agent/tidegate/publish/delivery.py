@@ -189,7 +189,7 @@ class Delivery:
         if not self._counts.introduced and self._elsewhere > last and epoch == self._buffer.epoch:
             reason = f"target {self._settings.name} has a head of {self._elsewhere}, we started at {last}"
             log.error("%s: this buffer is older than what it sent (a restored image?); a new epoch begins", reason)
-            await self._buffer.renumber(reason)
+            await self._buffer.renumber(reason, last + 1)
         self._counts.introduced = True
 
     def _start(self) -> None:
