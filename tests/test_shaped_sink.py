@@ -8,11 +8,11 @@ import pytest
 
 from tidegate.buffer.buffer import Buffer, Committed
 from tidegate.errors import Shed
-from tidegate.stages import ShapedSink
 from tidegate.model.frame import I64, U32, Frame, Kind
 from tidegate.model.gap import Gap, Why
 from tidegate.model.tag import Tag, TagTable, Type
 from tidegate.shape.shaper import Shaper
+from tidegate.stages import ShapedSink
 
 TABLE = TagTable("m", (Tag("level", Type.INT64, Type.INT64, deadband=0.0),))
 
