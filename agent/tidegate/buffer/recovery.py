@@ -19,7 +19,7 @@ from tidegate.buffer.cursors import Cursors
 from tidegate.buffer.ledger import Ledger
 from tidegate.buffer.missing import unnamed
 from tidegate.buffer.salvage import Salvaged, put_aside, salvage
-from tidegate.buffer.segment import Segment, connect, is_refusal, look, size_of
+from tidegate.buffer.segment import connect, is_refusal, look, seal_file, size_of
 from tidegate.buffer.settings import BufferSettings
 from tidegate.buffer.state import SEGMENTS, State, is_full, quarantine, unlink
 from tidegate.buffer.survey import LOOKS, survey
@@ -203,7 +203,7 @@ def _prove_unsealed(found: Findings, path: Path, epoch: str, first: int) -> None
         if epoch == found.current and not any(e.epoch == epoch and e.first > first for e in listed):
             found.reason = found.reason or "the end of the newest segment could not be proven"
         return
-    entry = replace(proven.entry, size_bytes=_seal(path), salvaged=path.name.count(SALVAGED))
+    entry = replace(proven.entry, size_bytes=seal_file(path), salvaged=path.name.count(SALVAGED))
     for hole in proven.holes:
         found.lose(Why.CORRUPT, epoch, *hole)
     found.entries.append(entry)
@@ -215,15 +215,6 @@ def _prove_unsealed(found: Findings, path: Path, epoch: str, first: int) -> None
         found.t0 = proven.t0
     with closing(look(path)) as db:
         found.tables.update(db.execute("SELECT hash, document FROM tables").fetchall())
-
-
-def _seal(path: Path) -> int:
-    segment = Segment.reopen(path)
-    try:
-        return segment.seal()
-    except BaseException:
-        segment.close()
-        raise
 
 
 def _settle(found: Findings, settings: BufferSettings, clock: Clock, targets: Sequence[str], identity: str) -> State:

@@ -32,6 +32,10 @@ def make_room(state: State) -> int:
     Beyond the quota they go, whoever waits for them. While the disk has less free than the floor, those go that every
     target has, and the others only so far that the buffer does not grow: what fills the disk may be somebody else.
     """
+    oldest = state.catalog.oldest()
+    if oldest is not None and not state.catalog.path(oldest).exists():
+        # Its file went when the disk was so full that its removal could not be committed: that is done now.
+        remove(state, oldest)
     removed = _expire(state)
     scarce = _is_scarce(state)
     if not scarce:

@@ -18,7 +18,7 @@ from tidegate.buffer.block import NO_HASH, Block, Encoded, encode
 from tidegate.buffer.catalog import Entry, Numbering
 from tidegate.buffer.retention import free, make_room
 from tidegate.buffer.salvage import Salvaged, adopt, put_aside, salvage
-from tidegate.buffer.segment import Damage, Found, Meta, Segment, collect, connect
+from tidegate.buffer.segment import Damage, Found, Meta, Segment, collect, connect, seal_file
 from tidegate.buffer.state import State, faults, is_full, unlink
 from tidegate.buffer.survey import Survey, survey
 from tidegate.errors import BufferFault
@@ -243,7 +243,7 @@ class Writer:
             if found.entry is None and not found.damage and state.catalog.active is None:
                 unlink(path)
             elif found.entry is not None and not found.damage and self._is_ours(found.entry):
-                size = Segment.reopen(path).seal()
+                size = seal_file(path)
                 self._mark_sealed(replace(found.entry, size_bytes=size))
             else:
                 self._abandon(path, found.damage or "it is not what was written")
