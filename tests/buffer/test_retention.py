@@ -1,6 +1,8 @@
 """The quota: what goes, who is told, and that a full disk does not stop the buffer."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 
 from tests.buffer.world import READINGS, World, data, everything, gaps
 from tidegate.buffer.buffer import Buffer, Committed
@@ -178,3 +180,23 @@ def test_age_never_removes_what_a_target_waits_for(world: World) -> None:
 
 def test_age_removes_nothing_by_a_clock_that_is_not_believed(world: World) -> None:
     assert (1, 0) == asyncio.run(age(world, True, 0))
+
+
+def test_many_gaps_that_were_delivered_do_not_crowd_out_data(world: World) -> None:
+    async def run() -> int:
+        async with world.running(**{**QUOTA, "quota_bytes": 2 << 20}) as buffer:
+            for at in range(8000):
+                buffer.tell(Gap(Why.DEVICE_DOWN, at, at, 1, "exact", device=f"meter{at % 100}"))
+                if at % 500 == 499:
+                    await buffer.put(world.frame(at))
+                    await buffer.flush()
+                    buffer.acknowledge("cloud", buffer.epoch, (1, buffer.last))
+            await pour(buffer, world, 400)
+            return buffer.first
+
+    first = asyncio.run(run())
+    with closing(sqlite3.connect(world.folder / "control.db")) as db:
+        rows = db.execute("SELECT count(*) FROM ledger").fetchone()[0]
+
+    assert first == 1
+    assert rows < 3000

@@ -14,7 +14,6 @@ from tidegate.proof import Ranges
 
 # One block announces at most so many rows; the next block goes on.
 ANNOUNCED_MAX = 256
-ROWS_KEPT_MAX = 200_000
 
 COLUMNS = "id, epoch, why, frames, targets, device, tags, t0, t1, n, n_is"
 
@@ -159,8 +158,8 @@ class Ledger:
         ).fetchone()
         return None if row[0] is None else int(row[0])
 
-    def prune(self, acknowledged: Iterable[tuple[str, int]]) -> None:
-        """Past ROWS_KEPT_MAX rows, drop the oldest whose carriers every target has: (epoch, up to which number).
+    def prune(self, acknowledged: Iterable[tuple[str, int]], rows_max: int) -> None:
+        """Past `rows_max` rows, drop the oldest whose carriers every target has: (epoch, up to which number).
 
         Rows that close numbers between floor and end stay: without them those numbers would be holes.
         """
@@ -168,7 +167,7 @@ class Ledger:
             self._db.execute(
                 "DELETE FROM ledger WHERE id <= ? AND carrier_epoch = ? AND carrier <= ? "
                 f"AND (frames IS NULL OR why = '{Why.EVICTED}')",
-                (self.last - ROWS_KEPT_MAX, epoch, upto),
+                (self.last - rows_max, epoch, upto),
             )
 
     def _newest(self) -> Gap | None:

@@ -24,6 +24,10 @@ log = logging.getLogger(__name__)
 
 REMOVALS_MAX = 1024
 SMALL_DISK_SHARE = 20  # A twentieth of a small disk stays free.
+# The ledger is part of what the quota bounds: it takes at most this share of it, as long as targets keep up.
+LEDGER_SHARE = 16
+LEDGER_ROW_BYTES = 100
+LEDGER_ROWS_MAX = 200_000
 
 
 def make_room(state: State) -> int:
@@ -125,7 +129,7 @@ def remove(state: State, entry: Entry) -> None:
         if gap is not None:
             state.ledger.write([gap])
         state.ledger.lose_carriers(epoch, unseen)
-        state.ledger.prune(_acknowledged(state))
+        prune_ledger(state)
         state.control.drop_segment(epoch, entry.first)
         state.control.set_floor(numbering)
         if finished:
@@ -150,10 +154,11 @@ def remove(state: State, entry: Entry) -> None:
         log.error("%s is removed but could not be unlinked (%s); the next start does it", entry.file, error)
 
 
-def _acknowledged(state: State) -> list[tuple[str, int]]:
-    """For each epoch, up to which number all targets have everything."""
+def prune_ledger(state: State) -> None:
+    """Drop old ledger rows that every target has, within the caller's transaction: they may not crowd out data."""
     reached = [(n.epoch, state.cursors.lowest(n.epoch)) for n in state.catalog.numberings]
-    return [(epoch, upto) for epoch, upto in reached if upto is not None]
+    rows_max = min(LEDGER_ROWS_MAX, state.settings.quota_bytes // LEDGER_SHARE // LEDGER_ROW_BYTES)
+    state.ledger.prune([(epoch, upto) for epoch, upto in reached if upto is not None], rows_max)
 
 
 def _unseen(state: State, entry: Entry) -> tuple[Gap | None, Ranges]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from tidegate.buffer import ballast, missing
 from tidegate.buffer.block import NO_HASH, Block, Encoded, encode
 from tidegate.buffer.catalog import Entry, Numbering
-from tidegate.buffer.retention import free, make_room
+from tidegate.buffer.retention import free, make_room, prune_ledger
 from tidegate.buffer.salvage import Salvaged, adopt, put_aside, salvage
 from tidegate.buffer.segment import Damage, Found, Meta, Segment, collect, connect, seal_file
 from tidegate.buffer.state import State, faults, is_full, unlink
@@ -225,6 +225,7 @@ class Writer:
     def _mark_sealed(self, entry: Entry) -> None:
         with self._state.transaction():
             self._state.control.list_segment(entry)
+            prune_ledger(self._state)
         self._state.catalog.seal(entry)
 
     def _resume(self) -> None:
