@@ -109,8 +109,16 @@ def _floors(listed: list[Op]) -> list[dict[str, int]]:
 
 
 def try_states(log: Path, chosen: list[int], seed: int) -> Outcome:
-    """Start from a state of each chosen cut."""
+    """Start from a state of each chosen cut. What the starts find wrong with it is not logged: it was meant."""
+    disabled = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
+    try:
+        return _try_states(log, chosen, seed)
+    finally:
+        logging.disable(disabled)
+
+
+def _try_states(log: Path, chosen: list[int], seed: int) -> Outcome:
     wrong: list[str] = []
     frames = closed = 0
     for cut, files, promised, coming in cuts(log, chosen, seed):
