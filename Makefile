@@ -12,7 +12,7 @@ export PYTHON
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check build wheel lock wheels install uninstall campaign-kill campaign-outage campaign-power campaign-clock campaign-copies campaign-broker bench golden clean
+.PHONY: help demo test check build mutations wheel lock wheels install uninstall campaign-kill campaign-outage campaign-power campaign-clock campaign-copies campaign-broker bench golden clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 20
@@ -65,6 +65,9 @@ campaign-clock: $(VENV)/tested ## 1970, a kill, late NTP, steps of days and year
 
 campaign-copies: $(VENV)/tested ## an image put back, a snapshot rolled back, one image in two boxes: no reading taken for a duplicate
 	@$(BIN)/python -m tests.campaigns.copies
+
+mutations: $(VENV)/tested ## break the product on purpose, five ways, and see the kill campaign turn red each time
+	@$(BIN)/python -m tests.campaigns.mutations
 
 bench: $(VENV)/tested ## the whole chain and its stages against the usual way, as ratios
 	@$(BIN)/python -m tests.bench

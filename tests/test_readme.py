@@ -14,7 +14,8 @@ from demo.child import Child
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 BIN = Path(sys.executable).parent
-COMMANDS = re.findall(r"^ {4,}(tidegate .+?)(?: +#.*)?$", README, re.M)
+COMMAND = re.compile(r"^ {4,}(tidegate .+?)(?: +#.*)?$", re.M)
+COMMANDS = COMMAND.findall(README)
 TARGETS = re.findall(r"^ {4,}make (\S+)", README, re.M) + re.findall(r"`make ([^`]+)`", README)
 DEADLINE_S = 30.0
 
@@ -37,6 +38,10 @@ url = "{url}"
 
 def test_readme_opens_with_the_two_commands() -> None:
     assert re.findall(r"^ {4}(make \w+)", README, re.M)[:2] == ["make demo", "make test"]
+
+
+def test_the_chinese_readme_has_the_same_commands() -> None:
+    assert COMMAND.findall((ROOT / "README.zh-CN.md").read_text()) == COMMANDS
 
 
 @pytest.mark.parametrize("target", sorted(set(TARGETS)))
