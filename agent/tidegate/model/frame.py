@@ -33,7 +33,6 @@ else:
     twin = choose("tidegate.model._frame")
 
 FRAME_BYTES_MAX = 16 * 1024 * 1024
-FRAME_READINGS_MAX = 65_536
 
 U32 = Struct("<I")
 I64 = Struct("<q")

@@ -26,7 +26,6 @@ class Why(StrEnum):
 
 
 CLOSES_NUMBERS = frozenset({Why.EVICTED, Why.CORRUPT, Why.DEAD_LETTER, Why.LOST})
-COUNTS = ("exact", "least", "unknown")
 
 
 @dataclass(frozen=True, slots=True)

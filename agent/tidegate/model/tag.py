@@ -127,11 +127,6 @@ class TagTable:
         """One byte a tag: its Type, for the kernels."""
         return bytes(tag.type for tag in self.tags)
 
-    @cached_property
-    def raws(self) -> bytes:
-        """One byte a tag: its raw Type, for the kernels."""
-        return bytes(tag.raw for tag in self.tags)
-
     def index(self, name: str) -> int:
         """The index of a tag by its name; raises KeyError."""
         for index, tag in enumerate(self.tags):

@@ -59,11 +59,6 @@ class Window:
         return sum(sent.lane is not None for sent in self._sent.values())
 
     @property
-    def largest_bytes(self) -> int:
-        """Size of the largest message; 0 when there is none."""
-        return max((sent.size for sent in self._sent.values()), default=0)
-
-    @property
     def oldest_s(self) -> float | None:
         """When the oldest message in flight was handed over; messages are acknowledged in order, or the broker errs."""
         return next(iter(self._sent.values())).at_s if self._sent else None
