@@ -66,8 +66,8 @@ campaign-clock: $(VENV)/tested ## 1970, a kill, late NTP, steps of days and year
 campaign-copies: $(VENV)/tested ## an image put back, a snapshot rolled back, one image in two boxes: no reading taken for a duplicate
 	@$(BIN)/python -m tests.campaigns.copies
 
-mutations: $(VENV)/tested ## break the product on purpose, five ways, and see the kill campaign turn red each time
-	@$(BIN)/python -m tests.campaigns.mutations
+mutations: $(VENV)/tested ## break the product on purpose, one promise at a time, and see its test turn red; ONE="number or words"
+	@$(BIN)/python -m tests.campaigns.mutations $(if $(ONE),"$(ONE)")
 
 bench: $(VENV)/tested ## the whole chain and its stages against the usual way, as ratios
 	@$(BIN)/python -m tests.bench

@@ -1,9 +1,9 @@
-"""Breaks Tidegate on purpose, one promise at a time, and requires that the kill campaign turns red.
+"""Breaks Tidegate on purpose, one promise at a time, and requires that the test of that promise turns red.
 
-    python -m tests.campaigns.mutations [--kills 14]
+    python -m tests.campaigns.mutations [--list] [NUMBER or words of a name ...]
 
-Each mutation is one change of text in a copy of the source; the campaign then runs against that copy. A mutation that
-no longer applies is an error: the code has moved on, and the mutation has to follow it.
+Each mutation is one change of text in a copy of the source, and the command that has to fail against that copy for the
+reason that is expected. A mutation that no longer applies is a failure: the code has moved on, and it has to follow.
 """
 
 import argparse
@@ -12,111 +12,140 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from demo.child import ROOT, python
+from tests.campaigns.mutations_table import MUTATIONS, Mutation
 
 SOURCES = ("agent", "drivers")
-KILLS = 14
-SEED = "1"
+# What compiling a twin needs beside the sources.
+BUILD_FILES = ("setup.py", "pyproject.toml", "README.md", "LICENSE")
 DEADLINE_S = 400.0
-FAIL = "  FAIL"
-LINES_SHOWN_MAX = 4
+COMPILE_DEADLINE_S = 120.0
+# A campaign continues a finding in lines that are indented as far as its words.
+CONTINUED = "        "
+LINES_SHOWN_MAX = 3
+LINE_CHARS_MAX = 160
+LAST_WORDS_CHARS = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Mutation:
-    """One broken promise: what is broken, the change of text that breaks it, and words of the finding to expect."""
-
-    name: str
-    file: str
-    old: str
-    new: str
-    found_by: tuple[str, ...]
-
-
-MUTATIONS = (
-    Mutation(
-        "the next start says nothing of what a crash cost",
-        "agent/tidegate/buffer/recovery.py",
-        "        if not clean or (found.boot and not last_boot):",
-        "        if False:",
-        ("unexplained",),
-    ),
-    Mutation(
-        "gaps are written down but not announced",
-        "agent/tidegate/buffer/writer.py",
-        "        rows = state.ledger.waiting()\n",
-        "        state.ledger.announced([(gap.id, state.epoch, 1) for gap in state.ledger.waiting()])\n"
-        "        rows: list[Gap] = []\n",
-        ("unexplained",),
-    ),
-    Mutation(
-        "frames are numbered and sent, but not written",
-        "agent/tidegate/buffer/writer.py",
-        "            state.active.append(attempt.blocks, attempt.tables)\n",
-        "            pass\n",
-        ("other content", "damaged", "did not arrive", "ended with", "not within"),
-    ),
-    Mutation(
-        "what was acknowledged is written down once and never again",
-        "agent/tidegate/buffer/control.py",
-        "    def store_marks(self, marks: Iterable[Mark]) -> None:\n",
-        "    def store_marks(self, marks: Iterable[Mark]) -> None:\n"
-        "        if self.db.execute('SELECT count(*) FROM cursors').fetchone()[0]:\n            return\n",
-        ("after one kill",),
-    ),
-    Mutation(
-        "every fortieth frame is left out of a message that claims it",
-        "agent/tidegate/publish/formats/tidegate_json.py",
-        "for piece in pieces if piece.data and not piece.gap]",
-        "for piece in pieces if piece.data and not piece.gap and piece.number % 40]",
-        ("claims more",),
-    ),
-)
+class DoesNotApply(Exception):
+    """The source no longer has what a mutation changes, or the change has no effect. The message says which."""
 
 
 def broken_copy(mutation: Mutation, folder: Path) -> str:
-    """A copy of the sources with this mutation, as a PYTHONPATH. Raises ValueError when it does not apply."""
+    """A copy of the sources with this mutation in effect, as a PYTHONPATH. Raises DoesNotApply."""
     for source in SOURCES:
         shutil.copytree(ROOT / source, folder / source, ignore=shutil.ignore_patterns("__pycache__"))
     path = folder / mutation.file
-    text = path.read_text()
+    text = path.read_text() if path.exists() else ""
     if text.count(mutation.old) != 1:
-        raise ValueError(f"{mutation.name}: {mutation.file} no longer has this once: {mutation.old.strip()}")
+        raise DoesNotApply(f"{mutation.file} no longer has this once: {mutation.old.strip()}")
     path.write_text(text.replace(mutation.old, mutation.new))
+    stem = path.stem.removesuffix("_py")
+    if path.suffix == ".pyx":
+        _compile(path, folder)
+    elif stem != path.stem:
+        # Where there is no compiled twin, the pure one runs.
+        for compiled in path.parent.glob(f"{stem}_c.*.so"):
+            compiled.unlink()
     return os.pathsep.join(str(folder / source) for source in SOURCES)
 
 
-def caught(mutation: Mutation, kills: int) -> tuple[bool, str]:
-    """Whether the campaign against the broken copy fails in the way that is expected, and its failing lines."""
-    with tempfile.TemporaryDirectory(prefix="tidegate-mutation-") as place:
+def _compile(path: Path, folder: Path) -> None:
+    """Compile this one twin; the others of the copy stay as they were built."""
+    for source in SOURCES:
+        for other in (folder / source).rglob("*.pyx"):
+            if other != path:
+                other.unlink()
+    for name in BUILD_FILES:
+        shutil.copy(ROOT / name, folder)
+    ran = subprocess.run(
+        [sys.executable, "setup.py", "-q", "build_ext", "--inplace"], cwd=folder, capture_output=True, text=True,
+        timeout=COMPILE_DEADLINE_S, check=False,
+    )  # fmt: skip
+    if ran.returncode != 0:
+        raise DoesNotApply(f"{path.name} does not compile any more: {ran.stderr[-LAST_WORDS_CHARS:]}")
+
+
+def require_in_effect(mutation: Mutation, environment: dict[str, str]) -> None:
+    """Whether it is the copy that would be imported. Raises DoesNotApply."""
+    module = ".".join(Path(mutation.file).with_suffix("").parts[1:])
+    script = f"import importlib.util as u; print(u.find_spec({module!r}).origin)"
+    command = [sys.executable, "-c", script]
+    found = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    copies = environment["PYTHONPATH"].split(os.pathsep)
+    if not any(found.startswith(copy + os.sep) for copy in copies):
+        raise DoesNotApply(f"{module} is taken from {found.strip()}")
+
+
+def caught(mutation: Mutation) -> tuple[bool, str]:
+    """Whether its command against the broken copy fails in the way that is expected, and the lines that say so."""
+    # Short, since a socket's path has little room.
+    with tempfile.TemporaryDirectory(prefix="tg-") as place:
         folder = Path(place)
-        path = broken_copy(mutation, folder)
-        (folder / "run").mkdir()
-        ran = subprocess.run(
-            python("tests.campaigns.kill", str(kills), "--seed", SEED, "--keep", str(folder / "run")),
-            cwd=ROOT, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=DEADLINE_S,
-            check=False,
-        )  # fmt: skip
-    failed = "\n".join(line for line in ran.stdout.splitlines() if line.startswith((FAIL, "        ")))
-    expected = any(words in failed for words in mutation.found_by)
-    return ran.returncode == 1 and expected, failed or (ran.stdout + ran.stderr)[-500:]
+        try:
+            environment = {**os.environ, "PYTHONPATH": broken_copy(mutation, folder), "TMPDIR": str(folder / "t")}
+            require_in_effect(mutation, environment)
+        except DoesNotApply as error:
+            return False, str(error)
+        (folder / "t").mkdir()
+        try:
+            ran = subprocess.run(
+                python(*mutation.command), cwd=ROOT, env=environment, capture_output=True, text=True,
+                timeout=DEADLINE_S, check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return False, f"its command took longer than {DEADLINE_S:.0f} s"
+    lines = failing(ran.stdout)
+    told = sorted(lines, key=lambda line: not any(words in line for words in mutation.found_by))
+    expected = any(words in line for line in lines for words in mutation.found_by)
+    shown = "\n".join(f"        {line.strip()[:LINE_CHARS_MAX]}" for line in told[:LINES_SHOWN_MAX])
+    return ran.returncode == 1 and expected, shown or (ran.stdout + ran.stderr)[-LAST_WORDS_CHARS:]
+
+
+def failing(said: str) -> list[str]:
+    """The lines that say FAIL, and those that go on from one."""
+    found: list[str] = []
+    goes_on = False
+    for line in said.splitlines():
+        goes_on = line.strip().startswith("FAIL") or (goes_on and line.startswith(CONTINUED))
+        if goes_on:
+            found.append(line)
+    return found
+
+
+def chosen(wanted: Sequence[str]) -> list[tuple[int, Mutation]]:
+    """Mutations by number (from 1) or by words of their name; all of them when nothing is wanted."""
+    numbered = list(enumerate(MUTATIONS, 1))
+    if not wanted:
+        return numbered
+    return [(n, m) for n, m in numbered if any(w == str(n) or (not w.isdigit() and w in m.name) for w in wanted)]
 
 
 def main() -> None:
-    """The command: exits 1 when a mutation is not caught."""
+    """The command: exits 1 when a mutation is not caught, 2 when none is called so."""
     parser = argparse.ArgumentParser(prog="python -m tests.campaigns.mutations")
-    parser.add_argument("--kills", type=int, default=KILLS)
+    parser.add_argument("which", nargs="*", help="numbers, or words of a name; nothing means all")
+    parser.add_argument("--list", action="store_true", help="say what there is, and run nothing")
     given = parser.parse_args()
-    missed = 0
-    for mutation in MUTATIONS:
-        seen, words = caught(mutation, given.kills)
+    listed, missed, begun_s = chosen(given.which), 0, time.monotonic()
+    if not listed:
+        parser.error("no mutation is called so")
+    for number, mutation in listed:
+        if given.list:
+            print(f"{number:4}  {mutation.name}: {' '.join(mutation.command)}")
+            continue
+        at_s = time.monotonic()
+        seen, words = caught(mutation)
         missed += not seen
-        print(f"  {'ok  ' if seen else 'FAIL'}  {mutation.name}: {'caught' if seen else 'NOT caught'} by", flush=True)
-        print("\n".join(words.splitlines()[:LINES_SHOWN_MAX]), flush=True)
-    print(f"mutations: {len(MUTATIONS) - missed} of {len(MUTATIONS)} caught")
+        print(f"  {'ok  ' if seen else 'FAIL'}  {number}. {mutation.name}: {'caught' if seen else 'NOT caught'} "
+              f"in {time.monotonic() - at_s:.0f} s by {' '.join(mutation.command)}\n{words}", flush=True)  # fmt: skip
+    if not given.list:
+        took_s = time.monotonic() - begun_s
+        print(f"mutations: {len(listed) - missed} of {len(listed)} caught, {took_s:.0f} s")
     sys.exit(1 if missed else 0)
 
 
