@@ -1,6 +1,6 @@
 """The broker campaign: everything that brokers and lines do to a publisher, one after the other, under load.
 
-    python -m tests.campaigns.broker 10 [--seed 5] [--keep FOLDER]
+    python -m tests.campaigns.broker 10 [--only STEP] [--seed 5] [--keep FOLDER]
 
 One gateway, one real mosquitto that is killed N times with data in it, and a front between them that refuses, hangs up,
 drops the link or says nothing. The recorder sits at the broker itself. Exits 1 when a claim does not hold.
@@ -9,13 +9,10 @@ drops the link or says nothing. The recorder sits at the broker itself. Exits 1 
 import argparse
 import json
 import random
-import shutil
 import signal
 import subprocess
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,7 +21,7 @@ from demo.broker import Mosquitto
 from demo.child import ChildFailed, tidegate, wait_for
 from tests.campaigns.checker import Finding, check
 from tests.campaigns.front import HANG_UP, PASS, TOO_LARGE, Data, Front, passed
-from tests.campaigns.scene import STOP_DEADLINE_S, Load, Scene, stamp_us, write_configuration
+from tests.campaigns.scene import STOP_DEADLINE_S, Load, Scene, leave, stamp_us, workplace, write_configuration
 from tests.campaigns.transcript import Transcript
 
 LOAD = Load(units=20, registers=26, interval_ms=500, commit_interval_s=0.25)
@@ -278,24 +275,32 @@ def judged(campaign: Campaign) -> list[Finding]:
     ]
 
 
-def run(folder: Path, count: int, rng: random.Random) -> list[Finding]:
-    """All faults, one after the other."""
+def steps(count: int, rng: random.Random) -> dict[str, Callable[[Campaign], None]]:
+    """The faults, in the order in which they come."""
+    return {
+        "0x99": lambda campaign: poison(campaign, "0x99", 0x99),
+        "close": lambda campaign: poison(campaign, "a silent close", HANG_UP),
+        "0x95": lambda campaign: poison(campaign, "0x95", TOO_LARGE),
+        "0x97": quota,
+        "oversize": oversize,
+        "kills": lambda campaign: kills(campaign, count, rng),
+        "queue": full_queue,
+        "dropped": dropped,
+        "mute": mute,
+        "0x87": denied,
+    }
+
+
+def run(folder: Path, chosen: Iterable[Callable[[Campaign], None]]) -> list[Finding]:
+    """These faults, one after the other."""
     campaign = Campaign(folder)
     scene = campaign.scene
     recorder = scene.record("--receive-maximum", "2")
     gateway = scene.run_gateway()
     try:
         wait_for("readings arrive", lambda: bool(scene.progress()["epochs"]), DRAIN_DEADLINE_S, gateway, recorder)
-        poison(campaign, "0x99", 0x99)
-        poison(campaign, "a silent close", HANG_UP)
-        poison(campaign, "0x95", TOO_LARGE)
-        quota(campaign)
-        oversize(campaign)
-        kills(campaign, count, rng)
-        full_queue(campaign)
-        dropped(campaign)
-        mute(campaign)
-        denied(campaign)
+        for step in chosen:
+            step(campaign)
         assert scene.gateway is not None
         code = scene.gateway.stop(STOP_DEADLINE_S)
         wait_for("the last numbers arrive", lambda: campaign.missing() == 0, DRAIN_DEADLINE_S, recorder)
@@ -321,23 +326,22 @@ def main() -> None:
     parser.add_argument("kills", type=int, nargs="?", default=10)
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
     parser.add_argument("--keep", type=Path, help="work in this folder and keep it")
+    parser.add_argument("--only", help="one of: " + ", ".join(steps(0, random.Random())))
     given = parser.parse_args()
-    folder = given.keep or Path(tempfile.mkdtemp(prefix="tidegate-broker-"))
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    listed = steps(given.kills, random.Random(given.seed))
+    if given.only is not None and given.only not in listed:
+        parser.error(f"no step is called {given.only}")
+    folder = workplace("broker", given.keep)
     print(f"broker campaign: {LOAD.readings_per_s:,.0f} readings/s, seed {given.seed}, in {folder}", flush=True)
     begun_s = time.monotonic()
     try:
-        findings = run(folder, given.kills, random.Random(given.seed))
+        findings = run(folder, [step for name, step in listed.items() if given.only in (None, name)])
     except ChildFailed as failure:
         findings = [Finding(False, str(failure))]
     print(f"broker campaign, {time.monotonic() - begun_s:.0f} s")
     print("\n".join(map(str, findings)))
     held = all(finding.holds for finding in findings)
-    if held and not given.keep:
-        shutil.rmtree(folder)
-    elif not held:
-        print(f"kept for you to look at: {folder}")
-    sys.exit(0 if held else 1)
+    leave(folder, held, given.keep)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The clock campaign: a gateway whose wall clock is wrong, late, or stepped, and readings that get their right time.
 
-    python -m tests.campaigns.clock [--keep FOLDER]
+    python -m tests.campaigns.clock [--only CASE] [--keep FOLDER]
 
 A board starts in 1970 without NTP, is killed, starts again, delivers; NTP comes late; then the clock is stepped by -10
 days and by +3 years while the broker is away, and nobody vouches for it. Another board is never synchronised. The
@@ -9,11 +9,7 @@ plant's log has the right time of each reply. Exits 1 when a claim does not hold
 
 import argparse
 import json
-import shutil
-import signal
 import sqlite3
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,7 +25,18 @@ from demo.child import Child, ChildFailed, tidegate, wait_for
 from tests.adversity.shims import WallClock
 from tests.campaigns.checker import Finding, Poll, check, read_truth
 from tests.campaigns.recorder import merged
-from tests.campaigns.scene import GATEWAY, STOP_DEADLINE_S, TARGET, Load, Scene, covered_upto, stamp_us, unit_of
+from tests.campaigns.scene import (
+    GATEWAY,
+    STOP_DEADLINE_S,
+    TARGET,
+    Load,
+    Scene,
+    covered_upto,
+    leave,
+    stamp_us,
+    unit_of,
+    workplace,
+)
 from tests.campaigns.transcript import LANES, entries
 
 LOAD = Load(units=4, registers=20, interval_ms=200, commit_interval_s=0.25, clock="ntp")
@@ -249,11 +256,16 @@ def timers_kept(truth: dict[Poll, int], steps_us: list[int]) -> Finding:
     return Finding(looked > 0 and worst_us <= TIMER_OFF_S_MAX * 1e6, words)
 
 
-def campaign(folder: Path) -> bool:
-    """All of it; whether every claim held."""
+CASES = {"late and stepped": late_and_stepped, "never": never}
+
+
+def campaign(folder: Path, only: str | None = None) -> bool:
+    """All of it, or one case; whether every claim held."""
     begin = time.monotonic()
     held: list[Any] = []
-    for name, run in (("late and stepped", late_and_stepped), ("never", never)):
+    for name, run in CASES.items():
+        if only not in (None, name):
+            continue
         print(f"clock campaign, {name}: in {folder}", flush=True)
         findings = run(folder / name.split()[0])
         print("\n".join(map(str, findings)), flush=True)
@@ -266,19 +278,15 @@ def main() -> None:
     """The command: see the module's text."""
     parser = argparse.ArgumentParser(prog="python -m tests.campaigns.clock")
     parser.add_argument("--keep", type=Path, help="work in this folder and keep it")
+    parser.add_argument("--only", choices=CASES)
     given = parser.parse_args()
-    folder = given.keep or Path(tempfile.mkdtemp(prefix="tidegate-clock-"))
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    folder = workplace("clock", given.keep)
     try:
-        held = campaign(folder)
+        held = campaign(folder, given.only)
     except (ChildFailed, sqlite3.Error) as failure:
         print(f"  FAIL  {failure}")
         held = False
-    if held and not given.keep:
-        shutil.rmtree(folder)
-    elif not held:
-        print(f"kept for you to look at: {folder}")
-    sys.exit(0 if held else 1)
+    leave(folder, held, given.keep)
 
 
 if __name__ == "__main__":

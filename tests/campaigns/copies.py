@@ -1,6 +1,6 @@
 """The copies campaign: a buffer that is there twice, or older than what it sent; no reading is taken for a duplicate.
 
-    python -m tests.campaigns.copies [--keep FOLDER]
+    python -m tests.campaigns.copies [--only CASE] [--keep FOLDER]
 
 An image is put back; a snapshot is rolled back, and the broker is reached late; one image runs in two boxes at once.
 Epoch and number must never name two frames, or a subscriber throws the second away. Exits 1 when a claim does not hold.
@@ -9,8 +9,6 @@ Epoch and number must never name two frames, or a subscriber throws the second a
 import argparse
 import shutil
 import signal
-import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +17,7 @@ from demo.broker import Mosquitto
 from demo.child import Child, ChildFailed, tidegate, wait_for
 from tests.adversity.shims import compiled
 from tests.campaigns.checker import Finding, check
-from tests.campaigns.scene import STOP_DEADLINE_S, Load, Scene, covered_upto
+from tests.campaigns.scene import STOP_DEADLINE_S, Load, Scene, covered_upto, leave, workplace
 
 LOAD = Load(units=4, registers=20, interval_ms=200, commit_interval_s=0.25)
 RUN_S = 3.0
@@ -148,11 +146,13 @@ def main() -> None:
     """The command: see the module's text."""
     parser = argparse.ArgumentParser(prog="python -m tests.campaigns.copies")
     parser.add_argument("--keep", type=Path, help="work in this folder and keep it")
+    parser.add_argument("--only", choices=CASES)
     given = parser.parse_args()
-    folder = given.keep or Path(tempfile.mkdtemp(prefix="tidegate-copies-"))
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    folder = workplace("copies", given.keep)
     begin, held = time.monotonic(), True
     for name, case in CASES.items():
+        if given.only not in (None, name):
+            continue
         print(f"copies campaign, {name}: in {folder}", flush=True)
         copies = Copies(folder / name.replace(" ", "-"))
         try:
@@ -166,11 +166,7 @@ def main() -> None:
     print(
         f"copies campaign: {'every claim holds' if held else 'not every claim holds'}, {time.monotonic() - begin:.0f} s"
     )
-    if held and not given.keep:
-        shutil.rmtree(folder)
-    elif not held:
-        print(f"kept for you to look at: {folder}")
-    sys.exit(0 if held else 1)
+    leave(folder, held, given.keep)
 
 
 if __name__ == "__main__":

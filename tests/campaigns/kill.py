@@ -9,17 +9,24 @@ arrived, read on for a random time, kill, let the buffer verify itself. Exits 1 
 import argparse
 import json
 import random
-import shutil
 import signal
-import sys
-import tempfile
 import time
 from pathlib import Path
 
 from demo.broker import Mosquitto
 from demo.child import Child, ChildFailed, tidegate, wait_for
 from tests.campaigns.checker import check
-from tests.campaigns.scene import GATEWAY, STOP_DEADLINE_S, TARGET, Load, Scene, covered_upto, stamp_us
+from tests.campaigns.scene import (
+    GATEWAY,
+    STOP_DEADLINE_S,
+    TARGET,
+    Load,
+    Scene,
+    covered_upto,
+    leave,
+    stamp_us,
+    workplace,
+)
 
 # Small segments and quick commits, so that kills fall into commits, seals and openings too.
 LOAD = Load(units=20, registers=125, interval_ms=100, buses=4, segment="300kB", commit_interval_s=0.25)
@@ -148,19 +155,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 16))
     parser.add_argument("--keep", type=Path, help="work in this folder and keep it")
     given = parser.parse_args()
-    folder = given.keep or Path(tempfile.mkdtemp(prefix="tidegate-kill-"))
-    folder.mkdir(parents=True, exist_ok=True)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    folder = workplace("kill", given.keep)
     try:
         held = campaign(given.kills, folder, given.seed)
     except ChildFailed as failure:
         print(f"  FAIL  {failure}")
         held = False
-    if held and not given.keep:
-        shutil.rmtree(folder)
-    elif not held:
-        print(f"kept for you to look at: {folder}")
-    sys.exit(0 if held else 1)
+    leave(folder, held, given.keep)
 
 
 if __name__ == "__main__":

@@ -9,10 +9,7 @@ subscriber must find the hole and have it replayed. Exits 1 when a claim does no
 
 import argparse
 import json
-import shutil
 import signal
-import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +17,7 @@ from pathlib import Path
 from demo.broker import Mosquitto
 from demo.child import Child, ChildFailed, tidegate, wait_for
 from tests.campaigns.checker import Finding, check
-from tests.campaigns.scene import GATEWAY, STOP_DEADLINE_S, TARGET, Load, Scene, stamp_us
+from tests.campaigns.scene import GATEWAY, STOP_DEADLINE_S, TARGET, Load, Scene, leave, stamp_us, workplace
 from tests.campaigns.transcript import Transcript
 
 LOAD = Load(units=100, registers=101, interval_ms=1000, buses=4)
@@ -166,8 +163,7 @@ def main() -> None:
     parser.add_argument("--outage-s", type=float, default=60.0)
     parser.add_argument("--keep", type=Path, help="work in this folder and keep it")
     given = parser.parse_args()
-    folder = given.keep or Path(tempfile.mkdtemp(prefix="tidegate-outage-"))
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    folder = workplace("outage", given.keep)
     findings: dict[str, list[Finding]] = {}
     for name, forget in (("sessions kept on disk", False), ("everything forgotten", True)):
         try:
@@ -178,11 +174,7 @@ def main() -> None:
         print(f"outage campaign, {name}")
         print("\n".join(map(str, found)))
     held = all(finding.holds for found in findings.values() for finding in found)
-    if held and not given.keep:
-        shutil.rmtree(folder)
-    elif not held:
-        print(f"kept for you to look at: {folder}")
-    sys.exit(0 if held else 1)
+    leave(folder, held, given.keep)
 
 
 if __name__ == "__main__":

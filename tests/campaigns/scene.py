@@ -1,10 +1,14 @@
 """The stage of a campaign: plant, broker, recorder and gateway as processes, and the gateway's configuration."""
 
 import json
+import shutil
+import signal
+import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from demo.broker import Mosquitto
 from demo.child import Child, ChildFailed, python, start_plant, tidegate, wait_for
@@ -148,6 +152,23 @@ class Scene:
             if child is not None:
                 child.kill()
         self.broker.kill()
+
+
+def workplace(name: str, keep: Path | None) -> Path:
+    """The folder to work in: `keep`, or a new one. SIGTERM ends a campaign as Ctrl-C does: with its processes."""
+    folder = keep or Path(tempfile.mkdtemp(prefix=f"tidegate-{name}-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    return folder
+
+
+def leave(folder: Path, held: bool, keep: Path | None) -> NoReturn:
+    """Exit 0 when every claim held, else 1. The folder stays when it was asked for, or holds something to look at."""
+    if held and not keep:
+        shutil.rmtree(folder)
+    elif not held:
+        print(f"kept for you to look at: {folder}")
+    sys.exit(0 if held else 1)
 
 
 def covered_upto(progress: dict[str, Any], wanted: dict[str, int]) -> bool:
