@@ -22,6 +22,8 @@ READ_COILS, READ_DISCRETE, READ_HOLDING, READ_INPUT = 1, 2, 3, 4
 ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE = 1, 2, 3
 REGISTERS_MAX = 125
 BITS_MAX = 2000
+# A load unit may have more than one request can ask for.
+LOAD_REGISTERS_MAX = 1_000
 
 WORDS = 1 << 16
 WAVE_STEP, UNIT_STEP, POLL_STEP = 40_503, 104_729, 7_919
@@ -217,7 +219,7 @@ def _bits(all_of_them: tuple[bool, ...], address: int, count: int) -> bytes:
     return number.to_bytes((count + 7) // 8, "little")
 
 
-WAVE = b"".join(U16.pack(k * WAVE_STEP % WORDS) for k in range(WORDS + REGISTERS_MAX))
+WAVE = b"".join(U16.pack(k * WAVE_STEP % WORDS) for k in range(WORDS + LOAD_REGISTERS_MAX))
 
 
 def load_word(unit: int, poll: int, register: int) -> int:
@@ -254,7 +256,7 @@ def plant() -> dict[int, Machine]:
 
 
 def load(units: int, registers: int) -> dict[int, Machine]:
-    """Units 1..`units` for load, each of 3..125 `registers`."""
-    if not 1 <= units <= 247 or not 3 <= registers <= REGISTERS_MAX:
-        raise ValueError(f"1..247 units of 3..{REGISTERS_MAX} registers, not {units} of {registers}")
+    """Units 1..`units` for load, each of 3..1,000 `registers`."""
+    if not 1 <= units <= 247 or not 3 <= registers <= LOAD_REGISTERS_MAX:
+        raise ValueError(f"1..247 units of 3..{LOAD_REGISTERS_MAX} registers, not {units} of {registers}")
     return {unit: Load(unit, registers) for unit in range(1, units + 1)}

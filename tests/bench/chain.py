@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +54,11 @@ def ours(folder: Path, load: Load, measured_s: float) -> Spent:
     scene = Scene(folder, load, Mosquitto(folder / "broker"))
     try:
         gateway = scene.run_gateway()
-        wait_for("the gateway publishes", lambda: _delivered(scene) > 0, START_DEADLINE_S, gateway)
+        wait_for("the gateway publishes", lambda: delivered(scene) > 0, START_DEADLINE_S, gateway)
         time.sleep(WARM_UP_S)
-        before, cpu_s, wall_s = _delivered(scene), gateway.cpu_s(), time.monotonic()
+        before, cpu_s, wall_s = delivered(scene), gateway.cpu_s(), time.monotonic()
         time.sleep(measured_s)
-        after = _delivered(scene)
+        after = delivered(scene)
         spent = Spent((after - before) * load.tags, gateway.cpu_s() - cpu_s, time.monotonic() - wall_s)
         gateway.stop(STOP_DEADLINE_S)
     finally:
@@ -66,7 +66,7 @@ def ours(folder: Path, load: Load, measured_s: float) -> Spent:
     return spent
 
 
-def _delivered(scene: Scene) -> int:
+def delivered(scene: Scene) -> int:
     """Frames that the broker has acknowledged; here each is one poll of one unit."""
     asked = subprocess.run(
         tidegate("status", str(scene.configuration), "--json"), capture_output=True, text=True, check=False
@@ -119,11 +119,13 @@ def measure() -> tuple[list[Figure], bool]:
                 print(f"  round {number + 1} of {ROUNDS}, {name}: {spent[-1].us:.3f} µs CPU a reading", flush=True)
     ours_us, tag_us, block_us = ([s.us for s in spent] for spent in (flood, by_tag, by_block))
     rates = sorted(s.readings / s.wall_s for s in flood)
+    by_call = against("chain, flood, a call per tag", "µs CPU a reading", ours_us, tag_us)
+    cheap = (by_call.ratio or 0) >= RATIO_MIN
     figures = [
-        against("chain, flood, a call per tag", "µs CPU a reading", ours_us, tag_us),
+        replace(by_call, holds=cheap, beside=f"(at most 1/{RATIO_MIN:.0f})"),
         against("chain, flood, a call per poll", "µs CPU a reading", ours_us, block_us),
         against("chain, 1 Hz, a call per tag", "µs CPU a reading", [s.us for s in paced], tag_us),
         Figure("chain, flood, delivered", rates[len(rates) // 2], "readings/s"),
         Figure("chain, 1 Hz, CPU", 100 * sorted(s.cpu_s / s.wall_s for s in paced)[ROUNDS // 2], "% of a core"),
     ]
-    return figures, (figures[0].ratio or 0) >= RATIO_MIN
+    return figures, cheap

@@ -13,19 +13,25 @@ LINES = ROOT / "build" / "bench.jsonl"
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One measurement: `ratio` = baseline / value, how many times cheaper than the usual way; None where none is."""
+    """One measurement: `ratio` = baseline / value, how many times cheaper than the usual way; None where none is.
+
+    `holds` says whether it is within its limit (None: it has none), `beside` what else is to be said, with the limit.
+    """
 
     name: str
     value: float
     unit: str
     baseline: float | None = None
     ratio: float | None = None
+    holds: bool | None = None
+    beside: str = ""
 
     def __str__(self) -> str:
-        words = f"  {self.name:<34} {self.value:>12,.3f} {self.unit:<22}"
-        if self.ratio is None:
-            return words
-        return f"{words} usual way {self.baseline:>12,.3f}   1/{self.ratio:,.0f}"
+        word = {None: "", True: "ok", False: "FAIL"}[self.holds]
+        words = f"  {word:<4}  {self.name:<38} {self.value:>12,.3f} {self.unit:<20}"
+        if self.ratio is not None:
+            words += f" usual way {self.baseline:>12,.3f}   1/{self.ratio:,.0f}"
+        return f"{words} {self.beside}".rstrip()
 
 
 def against(name: str, unit: str, ours: Sequence[float], usual: Sequence[float]) -> Figure:
