@@ -2,8 +2,8 @@
 
     python -m tests.bench.probe --modbus 127.0.0.1:5020 … --broker 127.0.0.1:1883 --registers 125 --interval-ms 1000
 
-It is a yardstick for a paced gateway, and no gateway: it proves no reply, names no gap, and has no deadline. An address
-a unit, all of whose requests go out in one write. Runs until SIGTERM; at SIGUSR1 it writes into the file `--progress` how
+It is a yardstick for a paced gateway, and no gateway: it proves no reply, names no gap, and has no deadline. All of a
+unit's requests go out in one write. Runs until SIGTERM; at SIGUSR1 it writes into the file `--progress` how
 many readings were acknowledged, and a 0 when it begins.
 """
 
