@@ -31,18 +31,20 @@ MAY_IMPORT = {
     "shape": {"errors", "clock", "model", "twins"},
     "buffer": {"errors", "clock", "model", "proof"},
     "publish": {"errors", "clock", "model", "proof", "secret", "twins", "buffer"},
-    "config": {"errors", "clock", "model", "secret", "acquire", "buffer", "publish"},
+    "profiles": {"errors", "clock", "model", "acquire", "shape"},
+    "config": {"errors", "clock", "model", "secret", "acquire", "buffer", "publish", "profiles"},
     "tail": {"errors", "proof", "secret"},
     "doctor": {"errors", "clock", "twins", "buffer", "publish", "config"},
     "health": {"errors", "clock", "twins", "acquire", "buffer", "publish"},
     "stages": {"clock", "model", "acquire", "shape", "buffer", "publish", "config"},
+    "answers": {"errors", "buffer", "publish", "health", "stages"},
     "gateway": {
         "errors", "clock", "model", "acquire", "shape", "buffer", "publish", "config", "health", "local",
-        "notify", "watchdog", "clockwatch", "stages",
+        "notify", "watchdog", "clockwatch", "stages", "answers",
     },
     "cli": {
         "errors", "clock", "twins", "secret", "proof", "model", "acquire", "shape", "buffer", "publish", "config",
-        "doctor", "gateway", "health", "local", "tail", "notify", "logs",
+        "doctor", "gateway", "health", "local", "tail", "notify", "logs", "profiles",
     },
 }  # fmt: skip
 DRIVERS_MAY_IMPORT = (

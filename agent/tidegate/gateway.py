@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tidegate.acquire.driver import Driver
+from tidegate.answers import Answers
 from tidegate.buffer.buffer import Buffer
 from tidegate.clock import Clock
 from tidegate.clockwatch import watch
 from tidegate.config.load import Config
 from tidegate.errors import ConfigError, TidegateError
-from tidegate.health import Sources, plain
+from tidegate.health import Sources
 from tidegate.local import answering
 from tidegate.notify import Notifier
 from tidegate.stages import Stages, cancelled, only_after_restart
@@ -80,11 +81,14 @@ class Gateway:
                 buffer=buffer.status,
                 targets=lambda: tuple(target.status() for target in stages.targets),
             )
+            said = Answers(sources, buffer, stages)
             answers: dict[str, Callable[..., Any]] = {
-                "status": lambda: plain(sources.look()),
-                "scrub": lambda: plain(buffer.scrub()),
-                "letters": lambda: [plain(gap) for gap in buffer.letters.kept()],
-                "resubmit": lambda target="": {t.name: t.resubmit() for t in stages.targets if target in ("", t.name)},
+                "status": said.status,
+                "scrub": said.scrub,
+                "letters": said.letters,
+                "resubmit": said.resubmit,
+                "replay": said.replay,
+                "replayed": said.replayed,
             }
             async with answering(config.buffer.folder, answers):
                 await self._serve(stages, stop)

@@ -9,7 +9,7 @@ from tidegate import twins
 from tidegate.acquire.unit import DeviceStatus
 from tidegate.buffer.buffer import BufferStatus
 from tidegate.clock import Clock
-from tidegate.publish.target import TargetStatus
+from tidegate.publish.standing import TargetStatus
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ The socket is `<state>/agent.sock`, mode 0600: who may read the buffer may ask. 
 
 import asyncio
 import contextlib
+import inspect
 import json
 import os
 import socket
@@ -38,6 +39,7 @@ async def answering(folder: Path, answers: dict[str, Callable[..., Any]]) -> Asy
     """Answer at `<folder>/agent.sock` while the block runs: each word in `answers` with what its function returns.
 
     Details that come with a word are the function's keyword arguments; a TidegateError that it raises is the answer.
+    A function may be asynchronous, within ASK_DEADLINE_S.
     The caller holds the buffer's lock, so a socket file that is already there is a dead agent's and is replaced.
     """
 
@@ -45,7 +47,7 @@ async def answering(folder: Path, answers: dict[str, Callable[..., Any]]) -> Asy
         with contextlib.suppress(ConnectionError, asyncio.LimitOverrunError, ValueError, TimeoutError):
             async with asyncio.timeout(ASK_DEADLINE_S):
                 line = await reader.readline()
-                writer.write(json.dumps(_answer(line, answers)).encode() + b"\n")
+                writer.write(json.dumps(await _answer(line, answers)).encode() + b"\n")
                 await writer.drain()
         writer.close()
 
@@ -65,7 +67,7 @@ async def answering(folder: Path, answers: dict[str, Callable[..., Any]]) -> Asy
         (folder / SOCKET_NAME).unlink(missing_ok=True)
 
 
-def _answer(line: bytes, answers: dict[str, Callable[..., Any]]) -> dict[str, Any]:
+async def _answer(line: bytes, answers: dict[str, Callable[..., Any]]) -> dict[str, Any]:
     try:
         asked = json.loads(line)
         word, details = asked["ask"], dict(asked.get("with", {}))
@@ -74,7 +76,8 @@ def _answer(line: bytes, answers: dict[str, Callable[..., Any]]) -> dict[str, An
     if word not in answers:
         return {"error": f"can't answer {word!r}; I answer {', '.join(sorted(answers))}"}
     try:
-        return {"answer": answers[word](**details)}
+        answer = answers[word](**details)
+        return {"answer": await answer if inspect.isawaitable(answer) else answer}
     except (TidegateError, TypeError) as error:
         return {"error": str(error)}
 

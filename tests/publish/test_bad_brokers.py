@@ -12,7 +12,7 @@ from tests.fakes.certificates import certificates
 from tests.fakes.frames import frame, table
 from tests.fakes.mqtt_broker import ScriptedBroker, held_back, until
 from tests.publish.conftest import Serving
-from tidegate.publish.target import State
+from tidegate.publish.standing import State
 from tidegate.secret import Secret
 
 METER = table()

@@ -14,7 +14,8 @@ from tests.fakes.mqtt_broker import until
 from tidegate.clock import BUILT_US, Clock
 from tidegate.publish.faults import CertificateTime, by_the_clock
 from tidegate.publish.settings import TargetSettings
-from tidegate.publish.target import State, Target
+from tidegate.publish.standing import State
+from tidegate.publish.target import Target
 
 METER = table()
 NEXT_YEAR = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=365)

@@ -13,7 +13,9 @@ from tidegate.model.gap import Why
 from tidegate.proof import Ranges
 from tidegate.publish.feed import Batch, Feed
 from tidegate.publish.formats.tidegate_json import Answer, Lane, Request, TidegateJson
-from tidegate.publish.lanes import REQUESTS_MAX, Live, Paged, Replay, Tables
+from tidegate.publish.lanes import Live, Paged, Tables
+from tidegate.publish.orders import Orders
+from tidegate.publish.replay import REQUESTS_MAX, Replay
 
 METER = table()
 FORMAT = TidegateJson("g1", "cloud", "tidegate")
@@ -103,7 +105,7 @@ def replayed(buffer: MemoryBuffer, *requests: Request) -> tuple[list[Batch], lis
     async def main() -> tuple[list[Batch], list[Answer]]:
         feed, tables = lane_of(buffer, Lane.REPLAY)
         paged = Paged(feed, buffer, tables, lambda: None)  # type: ignore[arg-type]
-        replay = Replay(paged, buffer, "cloud", lambda: None)  # type: ignore[arg-type]
+        replay = Replay(paged, buffer, "cloud", lambda: None, Orders())  # type: ignore[arg-type]
         batches, answers = [], []
         for request in requests:
             refused = replay.ask(request)

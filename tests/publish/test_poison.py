@@ -11,7 +11,7 @@ from tests.fakes.buffer import MemoryBuffer
 from tests.fakes.frames import frame, table
 from tests.fakes.mqtt_broker import DATA_LEAVES, Published, ScriptedBroker, until
 from tests.publish.conftest import Serving
-from tidegate.publish.target import State
+from tidegate.publish.standing import State
 from tidegate.secret import Secret
 
 METER = table()

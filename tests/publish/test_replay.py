@@ -9,7 +9,7 @@ from tests.fakes.mqtt_broker import until
 from tests.fakes.subscriber import Received, Subscriber
 from tests.publish.conftest import Serving
 from tidegate.proof import Ranges
-from tidegate.publish.target import State
+from tidegate.publish.standing import State
 
 METER = table(tags=20)
 

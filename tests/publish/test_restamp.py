@@ -21,7 +21,7 @@ from tidegate.proof import Proof
 from tidegate.publish.feed import Feed
 from tidegate.publish.formats.tidegate_json import Lane, TidegateJson
 from tidegate.publish.restamp import restamp
-from tidegate.publish.target import State
+from tidegate.publish.standing import State
 
 METER = table(tags=3)
 MINUTE_US = 60_000_000

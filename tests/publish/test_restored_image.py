@@ -7,7 +7,7 @@ from tests.fakes.buffer import MemoryBuffer
 from tests.fakes.frames import frame, table
 from tests.fakes.mqtt_broker import ScriptedBroker, until
 from tests.publish.conftest import Serving
-from tidegate.publish.target import State
+from tidegate.publish.standing import State
 
 METER = table(tags=20)
 HEAD = "tidegate/g1/cloud/head"

@@ -15,7 +15,7 @@ from tests.publish.conftest import Serving
 from tidegate.model.gap import Gap, Why
 from tidegate.model.tag import TagTable
 from tidegate.proof import Proof, Ranges
-from tidegate.publish.target import State
+from tidegate.publish.standing import State
 
 METER = table(tags=20)
 

@@ -17,7 +17,8 @@ from tidegate.clock import Clock
 from tidegate.model.tag import Type
 from tidegate.proof import Proof, Report
 from tidegate.publish.settings import TargetSettings
-from tidegate.publish.target import State, Target
+from tidegate.publish.standing import State
+from tidegate.publish.target import Target
 
 METER = table(tags=50, kind=Type.UINT64)
 NOWHERE = "mqtt://127.0.0.1:1"

@@ -6,7 +6,7 @@ from tests.fakes.buffer import MemoryBuffer
 from tests.fakes.frames import table
 from tests.fakes.mqtt_broker import DATA_LEAVES, ScriptedBroker, until
 from tests.publish.conftest import Serving
-from tidegate.publish.target import State
+from tidegate.publish.standing import State
 
 METER = table()
 

@@ -18,7 +18,7 @@ from tests.fakes.frames import frame, table
 from tests.fakes.mqtt_broker import ScriptedBroker, until
 from tests.fakes.proxy import FakeProxy
 from tests.publish.conftest import Serving
-from tidegate.publish.target import State
+from tidegate.publish.standing import State
 from tidegate.secret import Secret
 
 METER = table()

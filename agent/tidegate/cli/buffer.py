@@ -22,6 +22,7 @@ from tidegate.buffer.state import SEGMENTS
 from tidegate.buffer.stored import Stored, look_into
 from tidegate.buffer.verify import Report, verify
 from tidegate.cli.letters import letters, resubmit
+from tidegate.cli.replay import replay
 from tidegate.clock import ClockState
 from tidegate.config.place import state_folder
 from tidegate.errors import BufferFault, BufferLocked
@@ -43,6 +44,7 @@ def command() -> None:
 
 command.add_command(letters)
 command.add_command(resubmit)
+command.add_command(replay)
 
 
 @contextlib.contextmanager

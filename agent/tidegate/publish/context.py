@@ -8,6 +8,7 @@ from tidegate.clock import Clock
 from tidegate.publish.connector import Connector
 from tidegate.publish.formats.tidegate_json import TidegateJson
 from tidegate.publish.lanes import Tables
+from tidegate.publish.orders import Orders
 from tidegate.publish.rate import Rate
 from tidegate.publish.settings import TargetSettings
 from tidegate.publish.suspects import Suspects
@@ -48,5 +49,6 @@ class Context:
     suspects: Suspects
     rate: Rate
     counts: Counts
+    orders: Orders
     status: Callable[[bool], bytes]
     found: tuple[str, int]

@@ -10,15 +10,14 @@ It never comes back after a fault: all here is new with every connection, and th
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
 
-from tidegate.buffer.buffer import Committed
 from tidegate.errors import NoSession, PublishError, TargetRefused
 from tidegate.publish.connector import Will
 from tidegate.publish.context import Context
-from tidegate.publish.feed import Batch, Feed
+from tidegate.publish.feed import Batch
 from tidegate.publish.formats.tidegate_json import Answer, Lane, last_of_head, parse_request
-from tidegate.publish.lanes import Live, Paged, Replay, Span
+from tidegate.publish.junction import Junction
+from tidegate.publish.lanes import Span
 from tidegate.publish.notices import Notices
 from tidegate.publish.outcomes import Outcomes
 from tidegate.publish.session import Session
@@ -36,11 +35,6 @@ LAST_WORDS_S = 1.0
 PACKET_BYTES_EXTRA = 64
 # Below it not even a single reading would be sure to fit.
 PIECE_BYTES_MIN = 512
-# Places in the window that backlog and replay leave free for live data, where the window is not too small for that.
-LIVE_PLACES = 2
-SMALL_WINDOW = 4
-# Run numbers must not meet those of an earlier start of the gateway, and stay readable: start 3, its 7th run.
-RUNS_IN_BOOT = 10_000_000
 
 
 class Delivery:
@@ -65,13 +59,10 @@ class Delivery:
         self.outcomes = Outcomes(context, self._again)
         self._session: Session | None = None
         self._notices = Notices(context)
-        self._live: Live | None = None
-        self._backlog: Paged | None = None
-        self._replay: Replay | None = None
+        # There is none before the broker knows us, and no data may go.
+        self._junction: Junction | None = None
         self._held: Batch | None = None
-        self._replay_first = False
         self._elsewhere = 0
-        self._unlisten: Callable[[], None] | None = None
         self._tick_at_s = self._loop.time()
 
     async def connect(self) -> None:
@@ -100,12 +91,14 @@ class Delivery:
         outcomes = self.outcomes
         outcomes.window_max = min(self._settings.window, session.limits.receive_max)
         outcomes.window = Window(1 if self._suspects.careful else outcomes.window_max)
-        outcomes.pace = self._pace = Pace(outcomes.window_max * self._message_bytes_max)
+        outcomes.pace = Pace(outcomes.window_max * self._message_bytes_max)
 
     async def run(self) -> None:
         """Deliver until there is a fault, and raise it: PublishError."""
         await self._introduce()
-        self._start()
+        outcomes = self.outcomes
+        self._junction = Junction(self._context, outcomes.window, outcomes.pace, self._piece_bytes_max, self._wake.set)
+        self._notices.say_head(self._loop.time())
         while True:
             self._wake.clear()
             self._raise_fault()
@@ -118,7 +111,7 @@ class Delivery:
         session = self._session
         if session is None or session.fault is not None:
             return
-        if self._live is not None:
+        if self._junction is not None:
             # Before that, it could be laid over a retained head that we have yet to look at.
             self._notices.say_head(self._loop.time())
         self._notices.say_status(False, self._loop.time())
@@ -134,12 +127,8 @@ class Delivery:
 
     def close(self) -> None:
         """Let go of everything, whatever state it is in."""
-        if self._unlisten is not None:
-            self._unlisten()
-        if self._backlog is not None:
-            self._backlog.close()
-        if self._replay is not None:
-            self._replay.close()
+        if self._junction is not None:
+            self._junction.close()
         if self._session is not None:
             self._session.drop()
 
@@ -151,14 +140,13 @@ class Delivery:
     @property
     def drained(self) -> bool:
         """Whether everything committed so far is acknowledged."""
-        if self._live is None or self._backlog is None or self._held is not None:
-            return False
-        return self._backlog.idle and not len(self._live.feed) and not self.window.data
+        junction = self._junction
+        return junction is not None and self._held is None and junction.drained and not self.window.data
 
     @property
     def live_lag_s(self) -> float:
         """How long ago the oldest frame of the live run was committed that is not yet acknowledged; 0 when none is."""
-        oldest_s = self._oldest_live_s()
+        oldest_s = self._oldest_live_s
         return self._loop.time() - oldest_s if oldest_s is not None else 0.0
 
     @property
@@ -192,69 +180,35 @@ class Delivery:
             await self._buffer.renumber(reason, last + 1)
         self._counts.introduced = True
 
-    def _start(self) -> None:
-        """Divide what is owed: what is committed from now on is live, all before it is backlog."""
-        buffer, tables, name = self._buffer, self._context.tables, self._settings.name
-        self._backlog = Paged(self._feed(Lane.BACKLOG), buffer, tables, self._wake.set)
-        self._replay = Replay(
-            Paged(self._feed(Lane.REPLAY), buffer, tables, self._wake.set), buffer, name, self._wake.set
-        )
-        self._live = Live(self._feed(Lane.LIVE), tables, buffer.epoch, buffer.last)
-        self._unlisten = buffer.listen(self._committed)
-        for extent in buffer.extents():
-            last = buffer.last if extent.epoch == buffer.epoch else extent.last
-            first = max(extent.first, buffer.since(name, extent.epoch))
-            owed = buffer.cursor(name, extent.epoch).holes(first, last).without(self._suspects.condemned(extent.epoch))
-            for a, b in owed:
-                self._backlog.owe(extent.epoch, a, b)
-        self._notices.say_head(self._loop.time())
-
-    def _feed(self, lane: Lane) -> Feed:
-        known = self._context.tables.known
-        return Feed(
-            lane, self._format, known, self._new_run, self._spoiled, self._piece_bytes_max, self._buffer.time_known,
-            self._suspects.bound,
-        )  # fmt: skip
-
-    def _new_run(self) -> int:
-        self._counts.runs += 1
-        return self._context.clock.boot * RUNS_IN_BOOT + self._counts.runs
-
-    def _spoiled(self, epoch: str, number: int, why: str) -> None:
-        self._counts.spoiled += 1
-        log.error("target %s: number %d of epoch %s is not sent: %s", self._settings.name, number, epoch, why)
-
-    def _committed(self, committed: Committed) -> None:
-        if self._live is not None:
-            self.owe(self._live.committed(committed, self._loop.time()))
-            self._wake.set()
-
     def end(self, fault: PublishError) -> None:
         """End it for a reason that lies outside."""
         self.outcomes.fault = self.outcomes.fault or fault
         self._wake.set()
 
+    def look(self) -> None:
+        """There may be something new to be sent."""
+        self._wake.set()
+
     def owe(self, spans: list[Span]) -> None:
         """These numbers have to be sent, again or after all."""
-        if self._backlog is not None:
-            for span in spans:
-                self._backlog.owe(*span)
+        if self._junction is not None:
+            self._junction.owe(spans)
 
     def _again(self, spans: list[Span], live: bool) -> None:
         """What the broker refused, and what went with it where it was live data, is the backlog's now."""
         self.owe(spans)
-        if live and self._live is not None:
-            self.owe(self._live.end())
+        if live and self._junction is not None:
+            self._junction.end_live()
 
     def _received(self, topic: str, payload: bytes, retained: bool) -> None:
         if topic == self._format.topic("head") and retained:
             self._elsewhere = max(self._elsewhere, last_of_head(payload, self._context.found[0]))
         # A retained request is from another time.
-        if topic != self._format.topic("request") or retained or self._replay is None:
+        if topic != self._format.topic("request") or retained or self._junction is None:
             return
         self._counts.requests += 1
         try:
-            refused = self._replay.ask(parse_request(payload))
+            refused = self._junction.ask(parse_request(payload))
         except ValueError as error:
             log.warning("target %s: a request can't be read: %s", self._settings.name, error)
             return
@@ -274,9 +228,9 @@ class Delivery:
     def _tick(self) -> None:
         """What is due by time. Raises NoSession when the broker acknowledges nothing any more."""
         now_s = self._loop.time()
-        oldest_s = self._oldest_live_s()
-        if self._live is not None and oldest_s is not None and now_s - oldest_s > self._settings.live_lag_s:
-            self.owe(self._live.end())
+        junction, oldest_s = self._junction, self._oldest_live_s
+        if junction is not None and oldest_s is not None and now_s - oldest_s > self._settings.live_lag_s:
+            junction.end_live()
         if now_s - self._tick_at_s < TICK_S:
             return
         self._tick_at_s = now_s
@@ -284,18 +238,12 @@ class Delivery:
         handed_s = self.window.oldest_s
         if handed_s is not None and now_s - handed_s > self._settings.puback_deadline_s:
             raise NoSession(f"the broker acknowledged nothing for {now_s - handed_s:.0f} s")
-        if self._live is not None:
+        if junction is not None:
             self._notices.tick(now_s)
 
+    @property
     def _oldest_live_s(self) -> float | None:
-        """When the oldest frame of the live run was committed that is not yet acknowledged."""
-        if self._live is None:
-            return None
-        feed = self._live.feed
-        since_s = [sent.since_s for sent in self.window if sent.lane == Lane.LIVE and sent.run == feed.run]
-        if feed.oldest_s is not None:
-            since_s.append(feed.oldest_s)
-        return min(since_s, default=None)
+        return self._junction.oldest_live_s if self._junction is not None else None
 
     async def _hand_over_all(self) -> None:
         """Hand over messages as long as the window has room for them."""
@@ -326,32 +274,12 @@ class Delivery:
         return self.window.data + unstored < WINDOWS_TWICE_MAX * self.window.limit
 
     async def _next(self) -> Batch | None:
-        """The next data message: live data goes first, replay and backlog share what is left of the window."""
-        live, backlog = self._live, self._backlog
-        if live is None or backlog is None:
+        """The next data message; an answer that is due becomes a notice."""
+        found = await self._junction.next() if self._junction is not None else None
+        if isinstance(found, Answer):
+            self._notices.say_answer(found)
             return None
-        # Another commit may bring more of them while some are fetched.
-        while live.unknown:
-            unknown, live.unknown = live.unknown, set()
-            await self._context.tables.learn(unknown)
-        batch = live.take(self._piece_bytes_max)
-        if batch is not None:
-            return batch
-        reserve = LIVE_PLACES if self.window.limit >= SMALL_WINDOW else 0
-        if self.window.free <= reserve or self.window.paged_bytes >= self._pace.limit:
-            return None
-        bytes_max = min(self._piece_bytes_max, self._pace.message_bytes)
-        self._replay_first = not self._replay_first
-        if self._replay_first:
-            return self._replayed(bytes_max) or backlog.take(bytes_max)
-        return backlog.take(bytes_max) or self._replayed(bytes_max)
-
-    def _replayed(self, bytes_max: int) -> Batch | None:
-        taken = self._replay.take(bytes_max) if self._replay is not None else None
-        if isinstance(taken, Answer):
-            self._notices.say_answer(taken)
-            return None
-        return taken
+        return found
 
     def _hand_over_notice(self) -> bool:
         """Hand over the next message that is not data; whether there was one."""
@@ -387,7 +315,7 @@ class Delivery:
             due_s = self._loop.time() + STORE_LOOK_S
         if self._context.rate.due_s > self._loop.time():
             due_s = min(due_s, self._context.rate.due_s)
-        oldest_s = self._oldest_live_s()
+        oldest_s = self._oldest_live_s
         if oldest_s is not None:
             due_s = min(due_s, oldest_s + self._settings.live_lag_s)
         # Waking a little early would be a turn for nothing.

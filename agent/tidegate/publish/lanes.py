@@ -1,4 +1,4 @@
-"""The lanes of one connection: live from memory, backlog from the buffer, replay on request.
+"""The lanes of one connection that owe something: live from memory, backlog from the buffer.
 
 Which of them goes first is not theirs to say.
 
@@ -9,15 +9,13 @@ buffer ──▶ Paged (backlog, replay) ──▶ message
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Iterable
 
 from tidegate.buffer.buffer import Buffer, Committed
 from tidegate.model.frame import Frame, Kind
 from tidegate.model.tag import TagTable
 from tidegate.proof import Ranges
 from tidegate.publish.feed import Batch, Feed
-from tidegate.publish.formats.tidegate_json import REQUEST_RANGES_MAX, Answer, Request
 
 log = logging.getLogger(__name__)
 
@@ -25,9 +23,6 @@ log = logging.getLogger(__name__)
 LIVE_BYTES_MAX = 16 * 1024 * 1024
 # One read from the buffer, and how little may wait before the next one is begun.
 PAGE_BYTES = 256 * 1024
-REQUESTS_MAX = 8
-# What one request may bring; a subscriber asks again for the rest.
-REPLAY_FRAMES_MAX = 50_000
 
 Span = tuple[str, int, int]
 
@@ -160,85 +155,3 @@ class Paged:
         """Stop reading."""
         if self._reading is not None:
             self._reading.cancel()
-
-
-class Replay:
-    """The replay lane: requests of subscribers, one after the other, each with its answer after its last message."""
-
-    def __init__(self, paged: Paged, buffer: Buffer, target: str, wake: Callable[[], None]) -> None:
-        self.paged = paged
-        self._buffer = buffer
-        self._target = target
-        self._wake = wake
-        self._requests: deque[Request] = deque()
-        self._answer: Answer | None = None
-        self._wanted = Ranges()
-        self._task: asyncio.Task[Answer | None] | None = None
-
-    @property
-    def idle(self) -> bool:
-        """Whether no request is waiting or being served."""
-        return not self._requests and self._answer is None and self._task is None
-
-    def ask(self, request: Request) -> Answer | None:
-        """Queue a request; its answer at once when too many wait already."""
-        if len(self._requests) >= REQUESTS_MAX:
-            return Answer(request, refused="rate")
-        self._requests.append(request)
-        return None
-
-    def take(self, bytes_max: int) -> Batch | Answer | None:
-        """The next message or answer; None when there is none now. Raises as Paged.take does."""
-        if self._task is not None:
-            if not self._task.done():
-                return None
-            task, self._task = self._task, None
-            answer = task.result()
-            if answer is not None:
-                return answer
-        if self._answer is None:
-            if self._requests:
-                self._start(self._begin(self._requests.popleft()))
-            return None
-        batch = self.paged.take(bytes_max)
-        if batch is not None:
-            self._answer.sent.add(batch.first, batch.last)
-        elif self.paged.idle:
-            answer, self._answer = self._answer, None
-            self._start(self._finish(answer))
-        return batch
-
-    def _start(self, step: Coroutine[None, None, Answer | None]) -> None:
-        self._task = asyncio.create_task(step)
-        self._task.add_done_callback(lambda _: self._wake())
-
-    async def _begin(self, request: Request) -> None:
-        """Sort what is wanted: gone, still on its way for the first time, or to be sent again."""
-        answer = Answer(request)
-        kept = next((extent for extent in self._buffer.extents() if extent.epoch == request.epoch), None)
-        if kept is not None:
-            want = request.want.within(1, kept.last)
-            gone = await self._buffer.gone(self._target, kept.epoch, want)
-            answer.gone = [(ranges, why.value) for ranges, why in gone]
-            left = want.within(kept.first, kept.last)
-            for ranges, _ in answer.gone:
-                left = left.without(ranges)
-            answer.pending = left.without(self._buffer.cursor(self._target, kept.epoch))
-            self._wanted = left.without(answer.pending).head(REPLAY_FRAMES_MAX, REQUEST_RANGES_MAX)
-            for first, last in self._wanted:
-                self.paged.owe(kept.epoch, first, last)
-        self._answer = answer
-
-    async def _finish(self, answer: Answer) -> Answer:
-        """What was to be sent and could not be read has gone in the meantime, or just now turned out to be."""
-        missing, self._wanted = self._wanted.without(answer.sent), Ranges()
-        if missing:
-            gone = await self._buffer.gone(self._target, answer.request.epoch, missing)
-            answer.gone += [(ranges, why.value) for ranges, why in gone]
-        return answer
-
-    def close(self) -> None:
-        """Stop whatever is under way."""
-        self.paged.close()
-        if self._task is not None:
-            self._task.cancel()

@@ -62,7 +62,9 @@ class Outcomes:
         if self.window.complete(sent):
             frames = sent.last - sent.first + 1
             self._context.counts.acknowledged += frames
-            self._context.counts.replayed += frames if sent.lane == Lane.REPLAY else 0
+            if sent.lane is Lane.REPLAY:
+                self._context.counts.replayed += frames
+                self._context.orders.acknowledged(sent.epoch, sent.first, sent.last)
             self._context.buffer.acknowledge(self._name, sent.epoch, (sent.first, sent.last), self.window.limit)
 
     def _refused(self, sent: Sent, code: int) -> None:
@@ -79,12 +81,16 @@ class Outcomes:
 
     def _send_again(self, sent: Sent, code: int, fault: PublishError) -> None:
         """What was refused goes another time: in pieces, to find what the broker can't take, or later."""
-        now_s = self._loop.time()
+        now_s, orders = self._loop.time(), self._context.orders
         if FAULTS[code] is Fault.QUOTA:
             pause_s = self._context.rate.exceeded(now_s)
             log.warning("target %s: %s; nothing is sent for %.0f s", self._name, fault, pause_s)
             again = [] if sent.lane is Lane.REPLAY else [(sent.epoch, sent.first, sent.last)]
+            if sent.lane is Lane.REPLAY:
+                orders.put_off(sent.epoch, sent.first, sent.last)
         else:
+            if sent.lane is Lane.REPLAY:
+                orders.refused(sent.epoch, sent.first, sent.last)
             again = self._context.suspects.refused(sent, now_s)
             if self._context.suspects.systemic:
                 self.fault = TargetRefused(f"the broker refuses whatever it is sent: {fault}", code)
