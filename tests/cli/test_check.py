@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.certificates import certificates
+
 ROOT = Path(__file__).parent.parent.parent
 EXAMPLE = ROOT / "docs" / "example" / "gateway.toml"
 BROKEN = ROOT / "tests" / "config" / "broken" / "gateway.toml"
@@ -43,8 +45,10 @@ def test_what_the_example_shows_as_comments_can_be_used(tmp_path: Path) -> None:
         if file.suffix == ".toml":
             text = uncommented(text)
         (tmp_path / file.name).write_text(text)
-    for name in ("ca.pem", "gateway.pem", "gateway.key"):
-        (tmp_path / name).write_text("")
+    made = certificates()
+    for name, file in (("ca.pem", made.authority), ("gateway.pem", made.client), ("gateway.key", made.client_key)):
+        (tmp_path / name).write_bytes(file.read_bytes())
+        (tmp_path / name).chmod(0o600)
     (tmp_path / "credentials").mkdir(mode=0o700)
     for name in ("cloud", "proxy"):
         (tmp_path / "credentials" / name).write_text("s3cret")

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from tests.fakes.certificates import certificates
+
 ACCEPTED = [
     'url = "mqtt://127.0.0.1"', 'url = "mqtt://127.8.8.8:1884"', 'url = "mqtt://localhost"', 'url = "mqtt://[::1]:1883"',
     'url = "mqtts://broker.example.com"', 'url = "mqtt://10.0.0.1"\ninsecure = true', 'url = "wss://broker/a/b"',
@@ -17,8 +19,7 @@ REFUSED = [
     ('url = "broker:1883"', "none of mqtt://"),
     ('url = "mqtts://u:p@broker"', "no address of a broker"),
     ('url = "mqtts://broker:0"', "no usable port"),
-    ('url = "mqtts://broker"\ncert = "press.csv"', "a certificate needs its key"),
-    ('url = "mqtts://broker"\nca = "ca.pem"', "ca.pem is not a file"),
+    ('url = "mqtts://broker"\nca = "ca.pem"', "ca.pem does not exist"),
     ('url = "mqtts://broker"\nprefix = "a/#"', "can't begin a topic"),
     ('url = "mqtts://broker"\nprefix = "$SYS"', "can't begin a topic"),
     ('url = "mqtts://broker"\nkeepalive = "1s"', "Use 5s to"),
@@ -69,14 +70,19 @@ def test_what_can_not_work_or_must_not_be_is_one_problem(place: Any, body: str, 
 
 def test_every_key_of_a_target_arrives(place: Any) -> None:
     body = (
-        'url = "mqtts://broker:8884"\nprefix = "plant/a"\nuser = "u"\nca = "press.csv"\ncert = "press.csv"\n'
-        'key = "press.csv"\nmqtt = 5\nclient_id = "c"\nkeepalive = "1min"\nwindow = 8\nmessage_size = "64kB"'
+        'url = "mqtts://broker:8884"\nprefix = "plant/a"\nuser = "u"\nca = "a.pem"\ncert = "own.pem"\n'
+        'key = "own.key"\nmqtt = 5\nclient_id = "c"\nkeepalive = "1min"\nwindow = 8\nmessage_size = "64kB"'
     )
+    made = certificates()
+    place.write("a.pem", made.authority.read_bytes())
+    place.write("own.pem", made.client.read_bytes())
+    place.write("own.key", made.client_key.read_bytes()).chmod(0o600)
     targets(place, body)
     target = place.load().targets[0]
 
     assert (target.name, target.url, target.prefix, target.user) == ("t0", "mqtts://broker:8884", "plant/a", "u")
-    assert target.ca == target.cert == target.key == place.folder / "press.csv"
+    assert (target.ca, target.cert) == (place.folder / "a.pem", place.folder / "own.pem")
+    assert target.key == place.folder / "own.key"
     assert (target.mqtt, target.client_id, target.keepalive_s) == ("5", "c", 60)
     assert (target.window, target.message_bytes_max) == (8, 64_000)
 
@@ -111,9 +117,18 @@ def test_two_targets_that_would_throw_each_other_out_are_refused(place: Any) -> 
 
 
 def test_certificates_without_tls_are_a_warning(place: Any) -> None:
-    targets(place, 'url = "mqtt://127.0.0.1"\nca = "press.csv"')
+    place.write("a.pem", certificates().authority.read_bytes())
+    targets(place, 'url = "mqtt://127.0.0.1"\nca = "a.pem"')
 
     assert [p.what for p in place.load().warnings] == ["it means nothing without TLS"]
+
+
+def test_a_certificate_without_its_key_is_refused(place: Any) -> None:
+    place.write("own.pem", certificates().client.read_bytes())
+    targets(place, 'url = "mqtts://broker"\ncert = "own.pem"')
+
+    assert len(place.problems()) == 1
+    assert "a certificate needs its key" in place.problems()[0]
 
 
 def test_mqtt_3_takes_no_password_without_a_user(place: Any) -> None:

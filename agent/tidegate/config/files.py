@@ -1,6 +1,9 @@
 """Reads the files that a configuration is made of, and remembers what was read. It understands none of them."""
 
 import hashlib
+import os
+import pwd
+import stat
 from pathlib import Path
 
 from tidegate.config.quantities import Unfit
@@ -41,12 +44,24 @@ class Files:
 def read_bounded(path: Path) -> bytes:
     """The bytes of a regular file up to FILE_BYTES_MAX. Raises Unfit."""
     try:
-        if not path.is_file():
-            there = path.exists()
-            what = f"{path} is not a file" if there else f"{path} does not exist"
-            raise Unfit(what, "Correct the path" if there else "Correct the path, or make the file")
-        if path.stat().st_size > FILE_BYTES_MAX:
-            raise Unfit(f"{path} is larger than {FILE_BYTES_MAX:,} bytes", "Split it into several tables")
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise Unfit(f"{path} is not a file", "Correct the path")
+        if found.st_size > FILE_BYTES_MAX:
+            raise Unfit(f"{path} is larger than {FILE_BYTES_MAX:,} bytes", "Split it into several files")
         return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        raise Unfit(f"{path} does not exist", "Correct the path, or make the file") from None
+    except PermissionError:
+        how = f"Run this as the gateway's user, or let {user_name()} read it"
+        raise Unfit(f"{path} may not be read by the user {user_name()}", how) from None
     except OSError as error:
         raise Unfit(f"{path} can't be read: {error.strerror}", "Check its owner and mode") from None
+
+
+def user_name() -> str:
+    """Who this process runs as; the number where the system knows no name for it."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())

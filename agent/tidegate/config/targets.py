@@ -5,6 +5,7 @@ from pathlib import Path
 
 from tidegate.config.document import TargetSection
 from tidegate.config.problems import Problems
+from tidegate.config.tls import tls_problems
 from tidegate.config.toml import Toml
 from tidegate.publish.settings import Address, Proxy, TargetSettings
 from tidegate.publish.way import is_interface
@@ -47,9 +48,9 @@ class _Target:
             user=section.user,
             password=section.password,
             insecure=section.insecure,
-            ca=self._file("ca", section.ca),
-            cert=self._file("cert", section.cert),
-            key=self._file("key", section.key),
+            ca=self._file(section.ca),
+            cert=self._file(section.cert),
+            key=self._file(section.key),
             mqtt=section.mqtt,
             client_id=section.client_id,
             keepalive_s=round(section.keepalive) if section.keepalive else usual.keepalive_s,
@@ -68,15 +69,12 @@ class _Target:
         self._check_address(settings)
         self._check_way(settings)
         self._check_protocol(settings)
+        for problem in tls_problems(settings.ca, settings.cert, settings.key):
+            (self._fault if problem.fatal else self._warn)(problem.key, problem.what, problem.remedy)
         return settings
 
-    def _file(self, key: str, name: str | None) -> Path | None:
-        if not name:
-            return None
-        path = self._folder / name
-        if not path.is_file():
-            self._fault(key, f"{path} is not a file", "Correct the path; it begins at the folder of this file")
-        return path
+    def _file(self, name: str | None) -> Path | None:
+        return self._folder / name if name else None
 
     def _address(self, key: str, url: str) -> Address | None:
         try:

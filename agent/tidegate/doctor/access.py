@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tidegate.buffer.state import SEGMENTS
+from tidegate.config.files import user_name
 from tidegate.doctor.disk import nearest
 from tidegate.doctor.finding import Finding, fault, ok, warning
 from tidegate.publish.settings import TargetSettings
@@ -18,7 +19,7 @@ OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 def examine_state(folder: Path) -> Iterator[Finding]:
     """Whether the state folder can be made, or written to, by this user."""
-    user, place = _user(), nearest(folder)
+    user, place = user_name(), nearest(folder)
     how = f"sudo install -d -m 700 -o {user} {folder}"
     if not os.access(place, os.W_OK | os.X_OK | os.R_OK):
         verb = "write to" if place == folder.absolute() else "make a folder in"
@@ -54,10 +55,11 @@ def examine_secrets(targets: Iterable[TargetSettings]) -> Iterator[Finding]:
         if target.key is None:
             continue
         if not os.access(target.key, os.R_OK):
-            how = f"sudo chown {_user()} {target.key} && sudo chmod 600 {target.key}"
-            yield fault(about, f"user {_user()} may not read {target.key} ({_owner(target.key)})", how)
-        elif target.key.stat().st_mode & OTHERS:
-            yield warning(about, f"others may read the private key {target.key}", f"chmod 600 {target.key}")
+            how = f"sudo chown {user_name()} {target.key} && sudo chmod 600 {target.key}"
+            yield fault(about, f"user {user_name()} may not read {target.key} ({_owner(target.key)})", how)
+        elif target.key.stat().st_mode & (OTHERS if target.key.stat().st_uid == os.geteuid() else stat.S_IRWXO):
+            how = f"chmod 600 {target.key}, unless its group is there for the gateway"
+            yield warning(about, f"others may read the private key {target.key} ({_owner(target.key)})", how)
         else:
             yield ok(about, f"the private key {target.key} is private")
 
@@ -68,15 +70,11 @@ def examine_serial(devices: Path = Path("/dev")) -> Iterator[Finding]:
     shut = [port for port in ports if not os.access(port, os.R_OK | os.W_OK)]
     for port in shut:
         group = _group(port.stat().st_gid)
-        how = f"sudo usermod -aG {group} {_user()}, then log in again (or restart the service)"
-        yield warning("serial", f"user {_user()} may not open {port} ({_owner(port)})", how)
+        how = f"sudo usermod -aG {group} {user_name()}, then log in again (or restart the service)"
+        yield warning("serial", f"user {user_name()} may not open {port} ({_owner(port)})", how)
     if not shut:
         names = ", ".join(port.name for port in ports)
-        yield ok("serial", f"user {_user()} may open {names}" if ports else "this machine has no serial port")
-
-
-def _user() -> str:
-    return _name(os.geteuid())
+        yield ok("serial", f"user {user_name()} may open {names}" if ports else "this machine has no serial port")
 
 
 def _owner(path: Path) -> str:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from tidegate.doctor.certificate import validities, validity
+from tidegate.config.certificate import validities, validity
 from tidegate.doctor.finding import Finding, fault, ok, warning
 from tidegate.publish import way
 from tidegate.publish.connector import tls_context

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.doctor.certificate import validities, validity
+from tidegate.config.certificate import validities, validity
 
 AUTHORITY = trustme.CA()
 
