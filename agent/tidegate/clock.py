@@ -196,18 +196,18 @@ class Clock:
         if abs(stepped_us) > STEP_US:
             self.steps, self.step_us, self._asked_us = self.steps + 1, stepped_us, None
         if now_us < BUILT_US:
-            return Trust.UNSET, f"it stands at {_day(now_us)}, before this version existed; {REMEDY}"
+            return Trust.UNSET, f"it stands at {_day(now_us)}, before this version existed: {MEANING}; {REMEDY_BEHIND}"
         if self._ask_kernel(mono_us):
             self._believed_us = offset_us
             return Trust.SYNCED, "the kernel says that it is synchronised (NTP or PTP)"
         if now_us < self._floor_us:
-            words = f"it stands at {_day(now_us)}, and {_day(self._floor_us)} has been; {REMEDY}"
-            return Trust.UNSET, words
+            why = f"it stands at {_day(now_us)}, and {_day(self._floor_us)} has been"
+            return Trust.UNSET, f"{why}: {MEANING}; {REMEDY_BEHIND}"
         if self._believed_us is not None:
             off_us = offset_us - self._believed_us
             if abs(off_us) > DOUBT_US:
-                words = f"it was stepped by {span(off_us)}, and nothing says that this is right; {REMEDY_STEPPED}"
-                return Trust.UNSET, words
+                why = f"it was stepped by {span(off_us)}, and nothing says that this is right"
+                return Trust.UNSET, f"{why}: readings keep counting from the time before; {REMEDY_STEPPED}"
             # It follows the clock, so that what a daemon slews in months never looks like a step.
             self._believed_us = offset_us
             if self._source is not Source.SYSTEM:
@@ -225,7 +225,7 @@ class Clock:
             return Trust.HOLDOVER, "a real-time clock set it, and nothing synchronises it"
         if self._source is Source.AUTO and self._synchronised is None:
             return Trust.HOLDOVER, "it stands at a plausible time, and the kernel can't be asked for more"
-        return Trust.UNSET, f"nothing has synchronised it since the machine started; {REMEDY}"
+        return Trust.UNSET, f"nothing has set it since the machine started: {MEANING}; {REMEDY}"
 
     def _ask_kernel(self, mono_us: int) -> bool:
         if self._asked_us is None or mono_us - self._asked_us >= KERNEL_LOOK_US:
@@ -233,14 +233,12 @@ class Clock:
         return bool(self._synchronised)
 
 
-REMEDY = (
-    "turn time synchronisation on (`timedatectl set-ntp true`), or declare in [clock] what sets it. "
-    "Readings are kept, and get their right time once it is known"
-)
-REMEDY_STEPPED = (
-    "readings keep counting from the time before. Turn time synchronisation on, or restart the gateway if the new "
-    "time is the right one"
-)
+# Words are "why: what it means for the data; what to do".
+MEANING = "readings are sent all the same, marked `unset`, and come with their right time once it is known"
+NTP = "get NTP running (`timedatectl set-ntp true`)"
+REMEDY = f'{NTP}, or, if something else keeps this clock right, declare it: [clock] source = "system"'
+REMEDY_BEHIND = f"{NTP}, or set the clock"
+REMEDY_STEPPED = f"{NTP}, or restart the gateway if the new time is the right one"
 
 
 def _day(us: int) -> str:

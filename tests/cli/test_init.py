@@ -21,7 +21,8 @@ def test_the_sample_is_that_of_the_documents_and_passes_check(tmp_path: Path) ->
     assert made.stdout.splitlines()[-1] == "Edit them, then: tidegate check plant/gateway/gateway.toml --wire"
     assert written == {name: (EXAMPLE / name).read_bytes() for name in ("gateway.toml", "devices.csv", "press.csv")}
     assert checked.returncode == 0, checked.stdout
-    assert "warning" not in checked.stdout
+    # What the machine of the tests knows of the time is its own affair.
+    assert [line for line in checked.stdout.splitlines() if "warning" in line and "clock of this" not in line] == []
 
 
 def test_without_a_folder_it_writes_here(tmp_path: Path) -> None:

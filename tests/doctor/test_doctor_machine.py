@@ -41,22 +41,28 @@ def test_a_clock_that_ntp_steers_is_well() -> None:
     assert levels(examine_clock(clock(synchronised=True), lambda: True)) == [Level.OK, Level.OK]
 
 
-def test_a_clock_that_nothing_ever_set_is_at_fault_and_says_how_to_set_it() -> None:
-    first, ntp = examine_clock(clock(), lambda: False)
+def test_a_clock_that_nothing_ever_set_is_one_fault_with_what_it_means_and_both_remedies() -> None:
+    (found,) = examine_clock(clock(), lambda: False)
 
-    assert (first.level, ntp.level) == (Level.FAULT, Level.WARNING)
-    assert "timedatectl set-ntp true" in first.remedy
-    assert "timedatectl set-ntp true" in ntp.remedy
+    assert found.level is Level.FAULT
+    assert "readings are sent all the same, marked `unset`" in found.what
+    assert "timedatectl set-ntp true" in found.remedy
+    assert '[clock] source = "system"' in found.remedy
 
 
 def test_a_clock_of_1970_is_told_from_one_that_is_not_synchronised() -> None:
-    (first, _) = examine_clock(clock(0), lambda: False)
+    (found,) = examine_clock(clock(0), lambda: False)
 
-    assert "1970-01-01" in first.what
+    assert "1970-01-01" in found.what
+    assert "set the clock" in found.remedy
+
+
+def test_a_kernel_that_can_not_be_asked_is_a_warning() -> None:
+    assert levels(examine_clock(clock(rtc=True), lambda: None)) == [Level.WARNING, Level.WARNING]
 
 
 def test_a_real_time_clock_is_enough_for_now() -> None:
-    first, _ = examine_clock(clock(rtc=True), lambda: False)
+    (first,) = examine_clock(clock(rtc=True), lambda: False)
 
     assert first.level is Level.WARNING
 

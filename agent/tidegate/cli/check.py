@@ -10,6 +10,7 @@ import click
 from tidegate.acquire.driver import Driver
 from tidegate.acquire.registry import broken, drivers
 from tidegate.cli.main import EXIT_CONFIG
+from tidegate.clock import Clock, Trust
 from tidegate.config.load import Config, load
 from tidegate.config.policy import policy
 from tidegate.errors import ConfigError, Problem
@@ -85,7 +86,14 @@ def _summary(config: Config) -> Iterator[str]:
         insecure = ", in the clear" if target.exposed else ""
         yield f"target {target.name}: {target.url}, MQTT {target.mqtt}{insecure}"
     yield str(kept)
+    yield _clock(Clock(source=config.clock))
     yield f"state {config.state}, quota {config.buffer.quota_bytes / 1e9:.3g} GB, configuration {config.fingerprint}"
+
+
+def _clock(clock: Clock) -> str:
+    """How well this machine knows the time, which need not be the one that the configuration is for."""
+    known, words = clock.trust, clock.words
+    return f"{'warning: ' if known is Trust.UNSET else ''}clock of this machine: {known.name.lower()}, {words}"
 
 
 def _short(number: float) -> str:

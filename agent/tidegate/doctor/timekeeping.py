@@ -2,30 +2,29 @@
 
 from collections.abc import Callable
 
-from tidegate.clock import REMEDY, Clock, Trust, kernel_synchronised
+from tidegate.clock import NTP, Clock, Trust, kernel_synchronised
 from tidegate.doctor.finding import Finding, fault, ok, warning
 
 ABOUT = "clock"
-HOW = "Turn time synchronisation on: timedatectl set-ntp true"
 
 
 def examine_clock(clock: Clock, synchronised: Callable[[], bool | None] = kernel_synchronised) -> list[Finding]:
-    """Whether times are trusted, and what the kernel says of NTP (adjtimex)."""
+    """Whether times are trusted, and what the kernel says of NTP (adjtimex) where that adds something."""
     # Its words end with what to do where it is not trusted.
     what, _, remedy = clock.words.partition("; ")
     trust = clock.trust
     if trust is Trust.UNSET:
-        judged = fault(ABOUT, f"not trusted: {what}", _sentence(remedy or REMEDY))
+        judged = fault(ABOUT, f"not known: {what}", _sentence(remedy))
     elif trust is Trust.HOLDOVER:
-        judged = warning(ABOUT, f"trusted for now: {what}", HOW)
+        judged = warning(ABOUT, f"trusted for now: {what}", _sentence(NTP))
     else:
         judged = ok(ABOUT, f"trusted: {what}")
     said = synchronised()
     if said:
         return [judged, ok("ntp", "the kernel says that NTP or PTP steers its clock")]
     if said is None:
-        return [judged, warning("ntp", "the kernel can't be asked whether NTP steers its clock", HOW)]
-    return [judged, warning("ntp", "the kernel says that nothing synchronises its clock", HOW)]
+        return [judged, warning("ntp", "the kernel can't be asked whether NTP steers its clock", _sentence(NTP))]
+    return [judged]
 
 
 def _sentence(text: str) -> str:
