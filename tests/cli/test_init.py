@@ -2,7 +2,11 @@
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
+
+from tests.fakes import shell
+from tidegate.cli.init import sample
 
 EXAMPLE = Path(__file__).parent.parent.parent / "docs" / "example"
 
@@ -48,3 +52,27 @@ def test_a_file_where_the_folder_should_be_is_said_in_one_line(tmp_path: Path) -
 
     assert made.returncode == 1
     assert made.stderr == "tidegate: plant: File exists. Name a folder that you may write into\n"
+
+
+def test_what_it_writes_runs_at_once_for_whoever_wrote_it(tmp_path: Path) -> None:
+    tidegate("init", "plant", cwd=tmp_path)
+    read = tomllib.loads((tmp_path / "plant/gateway.toml").read_text())
+
+    assert read["gateway"]["state"] == "state"
+
+
+def test_in_the_folder_of_the_service_its_state_is_that_of_the_service() -> None:
+    files = sample(Path("/etc/tidegate"))
+    read = tomllib.loads(files["gateway.toml"].decode())
+
+    assert read["gateway"]["state"] == "/var/lib/tidegate"
+    assert {name for name, data in files.items() if data != (EXAMPLE / name).read_bytes()} == {"gateway.toml"}
+
+
+def test_a_folder_that_may_not_be_written_is_said_in_one_line(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    made = shell.tidegate("init", "plant", cwd=tmp_path, held=True)
+    tmp_path.chmod(0o700)
+
+    assert made.returncode == 1
+    assert made.stderr == "tidegate: plant: Permission denied. Name a folder that you may write into\n"

@@ -1,5 +1,6 @@
 """`tidegate init [FOLDER]`: writes the sample configuration, which passes `check`, to be edited."""
 
+import re
 from importlib import resources
 from pathlib import Path
 
@@ -9,6 +10,10 @@ from tidegate.errors import TidegateError
 
 EXAMPLE = "tidegate_example"  # docs/example, as it is installed
 TYPES = (".toml", ".csv")
+# The service's folders: it may write to its state alone. Elsewhere the state lies beside the configuration, so that
+# whoever may write the sample may run it.
+SERVICE, SERVICE_STATE = Path("/etc/tidegate"), "/var/lib/tidegate"
+STATE = re.compile(rb'^state = "state" +#.*$', re.M)
 
 
 class NotWritten(TidegateError):
@@ -19,19 +24,28 @@ class NotWritten(TidegateError):
 @click.argument("folder", type=click.Path(path_type=Path), default=".")
 def command(folder: Path) -> None:
     """Write a commented sample configuration into FOLDER (made when it is not there). Overwrites nothing."""
-    sample = {file.name: file.read_bytes() for file in _files()}
-    there = sorted(name for name in sample if (folder / name).exists() or (folder / name).is_symlink())
+    files = sample(folder)
+    there = sorted(name for name in files if (folder / name).exists() or (folder / name).is_symlink())
     if there:
         raise NotWritten(f"{', '.join(str(folder / name) for name in there)}: is there already. Name another folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, data in sorted(sample.items()):
+        for name, data in sorted(files.items()):
             with (folder / name).open("xb") as file:
                 file.write(data)
             click.echo(f"wrote {folder / name}")
     except OSError as error:
         raise NotWritten(f"{error.filename}: {error.strerror}. Name a folder that you may write into") from None
     click.echo(f"Edit them, then: tidegate check {folder / 'gateway.toml'} --wire")
+
+
+def sample(folder: Path) -> dict[str, bytes]:
+    """The files of the sample by name, with a state folder that a gateway may write to that is configured there."""
+    files = {file.name: file.read_bytes() for file in _files()}
+    if folder.absolute() == SERVICE:
+        line = f'state = "{SERVICE_STATE}"     # folder of the buffer: the only one that the service may write to'
+        files = {name: STATE.sub(line.encode(), data) for name, data in files.items()}
+    return files
 
 
 def _files() -> list["resources.abc.Traversable"]:
