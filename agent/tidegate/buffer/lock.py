@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from tidegate.errors import BufferLocked
@@ -16,11 +17,19 @@ def take(folder: Path) -> int:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        holder = os.pread(descriptor, PID_BYTES_MAX, 0).decode("ascii", "replace").strip() or "unknown"
+        holder = _holder(descriptor)
         os.close(descriptor)
         raise BufferLocked(
             f"{folder}: held by another process (pid {holder}): stop it, or ask it with `tidegate status`"
         ) from None
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    # The number is for people: a disk that is full or read-only must not keep the gateway from trying.
+    with suppress(OSError):
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
     return descriptor
+
+
+def _holder(descriptor: int) -> str:
+    with suppress(OSError):
+        return os.pread(descriptor, PID_BYTES_MAX, 0).decode("ascii", "replace").strip() or "unknown"
+    return "unknown"

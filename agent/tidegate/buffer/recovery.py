@@ -79,17 +79,16 @@ def recover(settings: BufferSettings, clock: Clock, targets: Sequence[str], iden
     Sets `clock.boot` and raises the clock's floor. Raises BufferFault when a newer build wrote it, BufferDamaged or
     sqlite3.Error or OSError when the disk can't hold a buffer at all.
     """
-    found = _find(settings)
+    control, reason = _open_control(settings)
     try:
-        return _settle(found, settings, clock, targets, identity)
+        return _settle(_find(settings, control, reason), settings, clock, targets, identity)
     except BaseException:
-        found.control.close()
+        control.close()
         raise
 
 
-def _find(settings: BufferSettings) -> Findings:
+def _find(settings: BufferSettings, control: Control, reason: str) -> Findings:
     folder = settings.folder
-    control, reason = _open_control(settings)
     found = Findings(settings, control, control.numberings(), reason=reason)
     files = {parts: _first(paths) for parts, paths in files_of(folder / SEGMENTS).items()}
     if not found.numberings and not reason:
