@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from tests.bench import chain, paced, stages, wear
+from tests.bench import chain, drain, paced, stages, wear
 from tests.bench.figures import LINES, Figure, keep
 
 # Each gives its figures, and whether all are within their limits.
@@ -12,6 +12,7 @@ PARTS: dict[str, Callable[[], tuple[list[Figure], bool]]] = {
     "stages": lambda: (stages.measure(), True),
     "chain": chain.measure,
     "paced": paced.measure,
+    "drain": drain.measure,
     "wear": wear.measure,
 }
 
