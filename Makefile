@@ -12,7 +12,7 @@ export PYTHON
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check build mutations wheel lock wheels install uninstall campaign-kill campaign-outage campaign-power campaign-clock campaign-copies campaign-broker bench golden clean
+.PHONY: help demo test check build mutations wheel lock wheels install uninstall campaign-kill campaign-outage campaign-power campaign-clock campaign-copies campaign-broker bench golden profiles clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 20
@@ -74,6 +74,10 @@ bench: $(VENV)/tested ## the whole chain and its stages against the usual way, a
 
 golden: $(VENV)/tested ## decode every golden file with the independent script
 	@$(BIN)/python tests/golden/decode.py tests/golden
+
+profiles: $(VENV)/tested ## read the golden vectors of every device profile through the driver, with both decoders
+	@TIDEGATE_PURE=1 $(BIN)/tidegate profile test --all
+	@$(BIN)/tidegate profile test --all
 
 clean: ## remove what was built
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

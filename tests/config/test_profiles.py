@@ -10,6 +10,7 @@ import pytest
 from tidegate.acquire.registry import drivers
 from tidegate.config.load import Config, load
 from tidegate.config.tables import profiles
+from tidegate.errors import ConfigError
 
 EVIDENCE = {"vendor document", "two sources", "single source", "bench"}
 
@@ -43,9 +44,36 @@ def test_a_profile_names_its_device_and_its_sources(profile: str) -> None:
     text = resources.files("tidegate_profiles").joinpath("devices", *profile.split("/"), "profile.toml").read_text()
     tree: dict[str, Any] = tomllib.loads(text)
 
-    assert {"vendor", "model", "description", "firmware", "evidence", "sources"} <= tree.keys()
+    assert {"vendor", "model", "description", "set", "evidence", "sources"} <= tree.keys()
     assert tree["evidence"] in EVIDENCE
     assert all(source["document"] and source["place"] for source in tree["sources"])
+
+
+def test_a_set_of_registers_is_chosen_by_its_name(tmp_path: Path) -> None:
+    usual, sample = wire(tmp_path, "carlo-gavazzi/em340"), wire(tmp_path, "carlo-gavazzi/em340@sample")
+
+    assert usual["P"] == "input 0x0028, 2 registers, int32 CDAB"
+    assert sample["P"] == "input 0x0028, 2 registers, int32 ABCD"
+
+
+def test_a_set_of_registers_is_chosen_by_the_firmware(tmp_path: Path) -> None:
+    assert wire(tmp_path, "janitza/umg96rm@1.20") == wire(tmp_path, "janitza/umg96rm")
+
+
+def test_a_firmware_that_no_set_is_for_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as raised:
+        configuration(tmp_path, "janitza/umg96rm@1.9")
+
+    assert [str(problem).partition("gateway.toml")[2] for problem in raised.value.problems] == [
+        ":6 d table: janitza/umg96rm: it has no set of registers for firmware 1.9. "
+        "Write one of: janitza/umg96rm@1.14 (firmware >=1.14)"
+    ]
+
+
+def test_a_change_of_a_profile_changes_the_fingerprint(tmp_path: Path) -> None:
+    found = {configuration(tmp_path, name).fingerprint for name in ("eastron/sdm630", "eastron/sdm120")}
+
+    assert len(found) == 2
 
 
 def test_the_sdm630_is_read_by_function_4_within_60_registers_at_even_addresses(tmp_path: Path) -> None:

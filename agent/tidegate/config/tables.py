@@ -1,24 +1,21 @@
 """Finds the tags that a device's `table` names: a [tables.NAME] of the configuration, or a shipped device profile.
 
-A profile is a folder of firmware-profiles/devices: `profile.toml` with defaults, `registers.csv` with the tags.
+A profile is a folder of firmware-profiles/devices; `vendor/model@1.14` chooses among its sets of registers.
 """
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from importlib import resources
-from importlib.resources.abc import Traversable
-from typing import Any
 
 from tidegate.config import spreadsheet, toml
 from tidegate.config.defaults import Default
-from tidegate.config.document import UNSAID, TableSection, plain_text
+from tidegate.config.document import UNSAID, TableSection
 from tidegate.config.files import Files
 from tidegate.config.problems import Problems
+from tidegate.config.profiles import ProfileReader
 from tidegate.config.quantities import Unfit, did_you_mean
 from tidegate.config.tags import NO_DEFAULT, TagList, read_tags
-
-PROFILES = "tidegate_profiles"
-PROFILE_FILE, REGISTERS_FILE = "profile.toml", "registers.csv"
+from tidegate.profiles.profile import NoSet
+from tidegate.profiles.shelf import Shelf, split
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +36,9 @@ class Tables:
         self._problems = problems
         self._kinds: dict[str, Kind | None] = {}
         self._used: set[str] = set()
-        self._profiles = sorted(profiles())
+        shelf = Shelf()
+        self._profiles = shelf.names()
+        self._reader = ProfileReader(shelf, problems, groups, files.note)
 
     def read_all(self) -> None:
         """Read every configured table, also those that no device uses, so that their problems are found."""
@@ -49,10 +48,11 @@ class Tables:
     def of(self, name: str) -> Kind | None:
         """The table of a name; None when there is none that can be used. Raises Unfit when nobody knows the name."""
         if name not in self._kinds:
-            if name not in self._profiles:
+            profile, choice = split(name)
+            if profile not in self._profiles:
                 known = [*self._source.document.tables, *self._profiles]
                 raise Unfit(f"there is no table {name!r}", did_you_mean(name, known))
-            self._kinds[name] = self._profile(name)
+            self._kinds[name] = self._profile(profile, choice)
         self._used.add(name)
         return self._kinds[name]
 
@@ -80,40 +80,18 @@ class Tables:
         sheet = spreadsheet.read(data, self._files.shown(section.file), self._problems, section.sheet)
         return Kind(read_tags(sheet, defaults, self._groups, self._problems), {}) if sheet else None
 
-    def _profile(self, name: str) -> Kind | None:
-        folder = _folder().joinpath(*name.split("/"))
-        file = f"profile {name} {PROFILE_FILE}"
-        data = folder.joinpath(PROFILE_FILE).read_bytes()
-        registers = folder.joinpath(REGISTERS_FILE).read_bytes()
-        self._files.note(file, data)
-        self._files.note(f"profile {name} {REGISTERS_FILE}", registers)
-        parsed = toml.parse(data, file, self._problems)
-        sheet = spreadsheet.read(registers, f"profile {name} {REGISTERS_FILE}", self._problems)
-        if parsed is None or sheet is None:
+    def _profile(self, name: str, choice: str) -> Kind | None:
+        """The kind of a shipped profile's set of registers. Raises Unfit when it has no such set, or several."""
+        profile = self._reader.profile(name)
+        if profile is None:
             return None
-        tree, lines = parsed
-
-        def defaults(section: str) -> dict[str, Default]:
-            entries: dict[str, Any] = tree.get(section, {})
-            texts = {key: plain_text(value) for key, value in entries.items()}
-            return {k: Default(text, file, f"{section}.{k}", lines.of((section, k))) for k, text in texts.items()}
-
-        return Kind(read_tags(sheet, defaults("table"), self._groups, self._problems), defaults("device"))
+        try:
+            found = self._reader.tags(profile, profile.choose(choice))
+        except NoSet as none:
+            raise Unfit(none.what, none.remedy) from None
+        return Kind(found.tags, self._reader.device(profile)) if found is not None else None
 
 
 def profiles() -> list[str]:
     """The names of the shipped device profiles: `eastron/sdm630`."""
-    folder = _folder()
-    if not folder.is_dir():
-        return []
-    vendors = [vendor for vendor in folder.iterdir() if vendor.is_dir()]
-    return [
-        f"{vendor.name}/{model.name}"
-        for vendor in vendors
-        for model in vendor.iterdir()
-        if model.is_dir() and model.joinpath(PROFILE_FILE).is_file()
-    ]
-
-
-def _folder() -> Traversable:
-    return resources.files(PROFILES).joinpath("devices")
+    return Shelf().names()

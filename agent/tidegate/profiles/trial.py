@@ -1,0 +1,103 @@
+"""The trial: golden vectors through the real driver, against a simulated device that holds their words."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from tidegate.acquire.driver import Driver
+from tidegate.clock import Clock
+from tidegate.errors import DriverError
+from tidegate.model import status
+from tidegate.model.device import Device, Group
+from tidegate.model.frame import Frame, Reading, readings
+from tidegate.model.tag import Tag, TagTable, Type
+from tidegate.profiles.profile import Bus
+from tidegate.profiles.simulated import REGISTERS_MAX, Server, Simulated
+from tidegate.profiles.vectors import BAD, Round, Vector, expected, rounds, same
+from tidegate.shape.shaper import Shaper
+
+NAME = "trial"
+DEADLINE_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """A vector that was not read as it must be, and what was read instead."""
+
+    vector: Vector
+    what: str
+
+
+async def run(
+    driver: type[Driver], tags: Sequence[Tag], options: Mapping[str, str], bus: Bus, vectors: Sequence[Vector]
+) -> list[Miss]:
+    """Read every vector once through `driver`. The device refuses what the profile says that its devices refuse.
+
+    Raises ConfigError when the driver can't use the tags.
+    """
+    known = {tag.name: index for index, tag in enumerate(tags)}
+    strangers = [Miss(vector, "there is no such tag") for vector in vectors if vector.tag not in known]
+    states = rounds([vector for vector in vectors if vector.tag in known])
+    device, now = _simulated(options, bus), Round({}, {})
+    device.words = lambda: now.words
+    misses: list[Miss] = []
+    async with Server(device) as server:
+        table = TagTable(NAME, tuple(tags))
+        groups = tuple(
+            Group(NAME, f"{number}", DEADLINE_S, DEADLINE_S, tuple(sorted(known[tag] for tag in state.vectors)))
+            for number, state in enumerate(states)
+        )
+        made = Device(NAME, driver.name, f"tcp://127.0.0.1:{server.port}", 1, table, groups, options)
+        reader = driver([made], Clock())
+        await reader.open()
+        try:
+            for state, group in zip(states, groups, strict=True):
+                now = state
+                try:
+                    misses += _judged(await reader.read(group), table, state)
+                except DriverError as error:
+                    misses += [Miss(vector, error.what) for vector in state.vectors.values()]
+        finally:
+            await reader.close()
+    return [*strangers, *misses]
+
+
+def _simulated(options: Mapping[str, str], bus: Bus) -> Simulated:
+    limit = options.get("registers_max", "")
+    return Simulated(dict, int(limit) if limit.isdigit() else REGISTERS_MAX, bus.even_only)
+
+
+def _judged(frame: Frame, table: TagTable, state: Round) -> list[Miss]:
+    """What of one state was read otherwise than it must be, before and after the scale."""
+    untouched = TagTable(table.device, tuple(replace(tag, type=tag.raw) for tag in table.tags))
+    shaped = Shaper([table]).shape(frame)
+    before = {reading.tag: reading for reading in readings(frame, untouched)}
+    after = {reading.tag: reading for reading in readings(shaped, table)} if shaped is not None else {}
+    misses = []
+    for tag in table.tags:
+        vector = state.vectors.get(tag.name)
+        if vector is None:
+            continue
+        raw, value = before.get(tag.name), after.get(tag.name)
+        wrong = [*_otherwise("raw", raw, vector.raw, tag.raw), *_otherwise("value", value, vector.value, tag.type)]
+        if wrong:
+            misses.append(Miss(vector, "; ".join(wrong)))
+    return misses
+
+
+def _otherwise(what: str, reading: Reading | None, text: str, kind: Type) -> list[str]:
+    """How a reading is otherwise than the text says; empty when it is not."""
+    told = [f"{what} {_shown(reading)} instead of {text}"]
+    if reading is None:
+        return told
+    if text == BAD or not status.is_good(reading.status):
+        return [] if text == BAD and not status.is_good(reading.status) else told
+    try:
+        return [] if same(expected(text, kind), reading.value) else told
+    except ValueError as wrong:
+        return [f"{what} can't be {text}: {wrong}"]
+
+
+def _shown(reading: Reading | None) -> str:
+    if reading is None:
+        return "nothing"
+    return f"{reading.value!r}" if status.is_good(reading.status) else status.name(reading.status)
