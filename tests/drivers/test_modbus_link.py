@@ -8,7 +8,7 @@ import pytest
 
 from tidegate.clock import Clock
 from tidegate.errors import DriverError, InvalidReply, NoAnswer, NotConnected, Refused
-from tidegate_drivers.modbus.link import SILENT_MAX, Link, connect
+from tidegate_drivers.modbus.link import ABANDONED_MAX, SILENT_MAX, Link, connect
 
 QUESTION = bytes.fromhex("0300000002")
 DATA = bytes.fromhex("11223344")
@@ -95,11 +95,50 @@ def test_a_wrong_reply_is_refused_at_once_and_ends_the_connection(serve: Any, ch
 def test_a_second_reply_to_one_question_ends_the_connection(serve: Any) -> None:
     async def story(link: Link, peer: Any) -> None:
         assert await ask(link) == DATA
+        peer._writers[0].write(right(bytes.fromhex("000100000006010300000002")))
         await asyncio.sleep(0.05)
 
         assert link.closed
 
-    run(serve, lambda r: right(r) + right(r), story)
+    run(serve, right, story)
+
+
+FOLLOWED: dict[str, Change] = {
+    "itself": lambda r: right(r) * 2,
+    "itself, after it broke off": lambda r: right(r)[:-3] + right(r),
+    "one byte": lambda r: right(r) + r[:1],
+    "half a header": lambda r: right(r) + b"\xff\xfe\0\0",
+}
+
+
+@pytest.mark.parametrize("followed", FOLLOWED.values(), ids=FOLLOWED.keys())
+def test_a_reply_with_something_behind_it_that_nobody_asked_for_is_not_taken(serve: Any, followed: Change) -> None:
+    async def story(link: Link, peer: Any) -> None:
+        with pytest.raises(InvalidReply):
+            await ask(link)
+
+        assert link.closed
+
+    run(serve, followed, story)
+
+
+def test_a_reply_with_a_late_one_behind_it_is_taken(serve: Any) -> None:
+    held: list[bytes] = []
+
+    def answer(request: bytes) -> bytes | None:
+        if request[1] == 1:
+            held.append(request)
+            return None
+        late = right(held[0])
+        return right(request) + late[:5] if request[1] == 2 else late[5:] + right(request)
+
+    async def story(link: Link, peer: Any) -> None:
+        with pytest.raises(NoAnswer):
+            await ask(link, 0.05)
+
+        assert [await ask(link), await ask(link)] == [DATA, DATA]
+
+    run(serve, answer, story)
 
 
 @pytest.mark.parametrize("code", [1, 2, 3, 4, 6, 11, 99])
@@ -292,6 +331,20 @@ def test_transaction_numbers_pass_over_those_that_were_given_up_and_wrap(serve: 
         assert seen == [1, 0xFFFF, 0, 2, 3]
 
     run(serve, answer, story)
+
+
+def test_a_connection_with_too_many_questions_given_up_ends_before_a_number_is_used_again(serve: Any) -> None:
+    async def story(link: Link, peer: Any) -> None:
+        given_up = 0
+        while not link.closed and given_up < 2 * ABANDONED_MAX:
+            ask(link).cancel()
+            given_up += 1
+
+        assert given_up == ABANDONED_MAX + 2
+        with pytest.raises(NotConnected, match="given up"):
+            await ask(link)
+
+    run(serve, lambda r: None, story)
 
 
 def test_nobody_listening_is_not_connected_with_the_address() -> None:

@@ -65,7 +65,8 @@ class ModbusDriver:
     async def open(self) -> None:
         """Connect, and forget what was learnt of refused addresses. Raises NotConnected."""
         await self.close()
-        self._polls.clear()
+        for poll in self._polls.values():
+            poll.forget()
         try:
             for _ in range(self.connections):
                 self._links.append(await connect(self._bus.host, self._bus.port, self._clock))
@@ -113,7 +114,7 @@ class ModbusDriver:
             link.close()
 
     def _poll(self, group: Group) -> Poll:
-        """What reads this group, made at its first read after `open`."""
+        """What reads this group, made at its first read: planning takes far longer than connecting again."""
         key = (group.device, group.name)
         poll = self._polls.get(key)
         if poll is None or poll.group is not group:

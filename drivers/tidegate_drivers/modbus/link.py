@@ -6,7 +6,7 @@ Sources: MODBUS Messaging on TCP/IP V1.0b §3.1.3, Modbus Application Protocol V
 
     idle ──ask──▶ waiting ──reply of this transaction──▶ idle
                      ├── deadline ──▶ idle, the transaction is abandoned: its late reply is dropped, never taken
-                     └── any other reply, or the peer closes ──▶ closed, for good
+                     └── any other reply, anything else behind it, or the peer closes ──▶ closed, for good
 """
 
 import asyncio
@@ -20,6 +20,7 @@ from tidegate.errors import DriverError, InvalidReply, NoAnswer, NotConnected, R
 
 HEADER = Struct(">HHHBB")
 ENVELOPE = Struct(">HHHB")
+TRANSACTION_BYTES = 2
 BEFORE_LENGTH_BYTES = 6
 ADU_BYTES_MAX = 260
 LENGTH_MIN, LENGTH_MAX = 3, ADU_BYTES_MAX - BEFORE_LENGTH_BYTES
@@ -34,7 +35,8 @@ HAPPY_EYEBALLS_DELAY_S = 0.25
 USER_TIMEOUT_MS = 10_000
 # One reply that is due, and late ones that a slow gateway sends in front of it.
 BUFFER_BYTES = 8 * ADU_BYTES_MAX
-ABANDONED_MAX = 256
+# Questions whose number stays out of use, since a late reply may still come. With more, only a new connection helps.
+ABANDONED_MAX = 1024
 # After so many silent questions without one byte in between, the connection itself is taken for dead.
 SILENT_MAX = 3
 
@@ -168,32 +170,37 @@ class Link(asyncio.BufferedProtocol):
         self._silent = 0
         end = self._end + count
         at = 0
+        due: tuple[int, bytes] | None = None
         while end - at >= HEADER.size:
             transaction, protocol, length, unit, function = HEADER.unpack_from(self._buffer, at)
             if protocol or not LENGTH_MIN <= length <= LENGTH_MAX:
                 self._refuse(f"no Modbus TCP header: protocol {protocol}, length {length}")
                 return
-            data = at + HEADER.size
-            waiting = self._waiting
-            if waiting is not None and transaction == self._transaction and not waiting.done():
+            whole = end - at >= BEFORE_LENGTH_BYTES + length
+            if due is None and self._is_due(transaction):
                 if not self._fits(length, unit, function):
                     return
-                if end - at < BEFORE_LENGTH_BYTES + length:
-                    break
-                at += BEFORE_LENGTH_BYTES + length
-                self._take(waiting, function, bytes(self._view[data:at]))
-                if self._why_closed:
-                    return
+                if whole:
+                    due = function, bytes(self._view[at + HEADER.size : at + BEFORE_LENGTH_BYTES + length])
             elif not self._late(transaction, length):
                 return
-            elif end - at < BEFORE_LENGTH_BYTES + length:
-                break
-            else:
-                at += BEFORE_LENGTH_BYTES + length
+            elif whole:
                 self._abandoned.pop(transaction, None)
+            if not whole:
+                break
+            at += BEFORE_LENGTH_BYTES + length
+        if due is not None:
+            # What follows it was looked at first: bytes that nobody asked for say that these may be none of its own.
+            if at < end and not self._begins_late(at, end):
+                return
+            self._take(*due)
         if at < end and at:
             self._buffer[: end - at] = self._buffer[at:end]
         self._end = end - at
+
+    def _is_due(self, transaction: int) -> bool:
+        """Whether a reply of this transaction is waited for."""
+        return self._waiting is not None and transaction == self._transaction and not self._waiting.done()
 
     def _fits(self, length: int, unit: int, function: int) -> bool:
         """Whether a header can be that of the reply we wait for; if not, the connection is closed."""
@@ -210,16 +217,27 @@ class Link(asyncio.BufferedProtocol):
 
     def _late(self, transaction: int, length: int) -> bool:
         """Whether a reply belongs to a question that was given up; if not, the connection is closed."""
-        if self._waiting is not None and transaction == self._transaction:
+        if self._waiting is not None and self._waiting.done() and transaction == self._transaction:
             # Its asker was cancelled in the meantime.
             self._abandon()
+            if self._why_closed:
+                return False
         due = self._abandoned.get(transaction)
         if due is not None and length in (due, EXCEPTION_LENGTH):
             return True
         return self._refuse(f"a reply of transaction {transaction}, which nobody waits for")
 
-    def _take(self, waiting: asyncio.Future[bytes], function: int, data: bytes) -> None:
+    def _begins_late(self, at: int, end: int) -> bool:
+        """Whether what follows the due reply can be the beginning of a late one; if not, the connection is closed."""
+        begin = bytes(self._view[at : min(end, at + TRANSACTION_BYTES)])
+        if any(number.to_bytes(TRANSACTION_BYTES, "big").startswith(begin) for number in self._abandoned):
+            return True
+        return self._refuse(f"{end - at} bytes behind a reply, which nobody waits for")
+
+    def _take(self, function: int, data: bytes) -> None:
         """Hand over a reply whose header fits."""
+        waiting = self._waiting
+        assert waiting is not None
         if function != self._function:
             self._waiting = None
             code = data[0]
@@ -242,7 +260,7 @@ class Link(asyncio.BufferedProtocol):
         self._waiting = None
         self._abandoned[self._transaction] = EXCEPTION_LENGTH + self._reply_bytes
         if len(self._abandoned) > ABANDONED_MAX:
-            del self._abandoned[next(iter(self._abandoned))]
+            self.close(f"{len(self._abandoned)} questions to {self._peer} were given up, and none of them answered")
 
     def _passed(self) -> None:
         """The timer: it fires at the deadline of some question, which may be answered by now."""

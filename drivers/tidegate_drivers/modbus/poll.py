@@ -72,6 +72,11 @@ class Poll:
         self._resting: dict[bytes, float] = {}
         self._tags = Struct(f"<{len(group.tags)}I").pack(*group.tags)
 
+    def forget(self) -> None:
+        """Begin again with the whole plan: what was refused before may be answered now."""
+        self._plan = self._whole
+        self._resting.clear()
+
     async def read(self, link: Link) -> Frame:
         """One reading of every tag. Raises what Driver.read does, when the unit gave nothing at all."""
         outcomes, splits = await self._ask(link)
@@ -151,8 +156,7 @@ class Poll:
         everything is starting, or is not the device that was configured.
         """
         if not any(outcome.status == GOOD for outcome in outcomes):
-            self._plan = self._whole
-            self._resting.clear()
+            self.forget()
             raise _worst(outcomes) or NoAnswer(self.group.device, "its deadline left no time to ask")
         if splits:
             self._plan = arrange([outcome.request for outcome in outcomes])
@@ -163,9 +167,8 @@ class Poll:
             elif outcome.status == GOOD and outcome.request.question in self._resting:
                 recovered = True
         if recovered:
-            # The device has changed: begin again with the few requests of the whole plan.
-            self._plan = self._whole
-            self._resting.clear()
+            # The device has changed: few requests may do again.
+            self.forget()
         return plan
 
 
