@@ -203,14 +203,20 @@ def quota(campaign: Campaign) -> None:
 
 
 def dropped(campaign: Campaign) -> None:
-    """The link dies without a word."""
+    """The link dies without a word; what was on its way is sent again, and nobody has to ask for it."""
     front, before = campaign.front, campaign.front.connections
+    asked = campaign.scene.progress()["asked"]
     with campaign.excuse():
         front.dropped = True
         noticed_s = campaign.wait("the dead link is noticed", lambda: front.connections > before)
         front.dropped = False
         campaign.drained("a dropped link")
-    campaign.claim(noticed_s <= NOTICED_S_MAX, f"a link that died without a word: noticed after {noticed_s:.1f} s")
+    asked = campaign.scene.progress()["asked"] - asked
+    campaign.claim(
+        noticed_s <= NOTICED_S_MAX and asked == 0,
+        f"a link that died without a word: noticed after {noticed_s:.1f} s (at most {NOTICED_S_MAX:.0f}), what was on "
+        f"its way came again by itself ({asked} numbers had to be asked for)",
+    )
 
 
 def mute(campaign: Campaign) -> None:

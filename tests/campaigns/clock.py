@@ -244,16 +244,21 @@ def re_stamped(came: list[Sent], known_us: int, asked: int) -> Finding:
 
 
 def timers_kept(truth: dict[Poll, int], steps_us: list[int]) -> Finding:
-    """Around each step, polls came at their interval."""
+    """Around each step, polls came at their interval, and none was left out."""
     worst_us, looked = 0, 0
     for unit in range(1, LOAD.units + 1):
         times = sorted(at for (of, _), at in truth.items() if of == unit)
         for before, after in pairwise(times):
-            if any(step - AROUND_S[0] * 1e6 <= after <= step + AROUND_S[1] * 1e6 for step in steps_us):
+            if any(step - AROUND_S[0] * 1e6 <= after and before <= step + AROUND_S[1] * 1e6 for step in steps_us):
                 looked += 1
                 worst_us = max(worst_us, abs(after - before - LOAD.interval_ms * 1000))
-    words = f"{len(steps_us)} steps: {looked} polls around them, at most {worst_us / 1e3:.0f} ms off their interval"
-    return Finding(looked > 0 and worst_us <= TIMER_OFF_S_MAX * 1e6, words)
+    # Timers that stand still for good would show no interval at all.
+    expected = len(steps_us) * LOAD.units * (int(sum(AROUND_S) * 1000) // LOAD.interval_ms - 1)
+    words = (
+        f"{len(steps_us)} steps: {looked} polls around them (at least {expected}), at most {worst_us / 1e3:.0f} ms off "
+        f"their interval (allowed {TIMER_OFF_S_MAX * 1e3:.0f})"
+    )
+    return Finding(looked >= expected and worst_us <= TIMER_OFF_S_MAX * 1e6, words)
 
 
 CASES = {"late and stepped": late_and_stepped, "never": never}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 # Each takes a minute at most; `python -m` stands before it.
 KILL = ("tests.campaigns.kill", "14", "--seed", "1")
 POWER = ("tests.adversity.power", "300", "--seed", "1")
+CLOCK = ("tests.campaigns.clock", "--only", "late and stepped")
 
 
 def tests(*selection: str) -> tuple[str, ...]:
@@ -119,5 +120,129 @@ MUTATIONS = (
         "last=max(0, found.reached[numbering.epoch] - 1)))\n",
         tests("tests/buffer/test_kill.py"),
         ("test_what_was_confirmed_survives_every_kill",),
+    ),
+    Mutation(
+        "a cursor moves when a message is handed over, not when it is acknowledged",
+        "agent/tidegate/publish/delivery.py",
+        "        self._counts.messages += 1\n",
+        "        self._counts.messages += 1\n"
+        "        self._buffer.acknowledge(self._settings.name, batch.epoch, (batch.first, batch.last), 1)\n",
+        ("tests.campaigns.broker", "--only", "dropped", "--seed", "1"),
+        ("had to be asked for",),
+    ),
+    Mutation(
+        "a refusal counts as delivered",
+        "agent/tidegate/publish/outcomes.py",
+        "        if code >= FAILURE:\n",
+        "        if code >= FAILURE and sent.lane is None:\n",
+        tests("tests/publish/test_refusals.py"),
+        ("moves_no_cursor",),
+    ),
+    Mutation(
+        "what may not be published (0x87) is taken for poison, frame by frame",
+        "agent/tidegate/publish/outcomes.py",
+        "        elif FAULTS.get(code) in (Fault.POISON, Fault.QUOTA):\n",
+        "        elif code == 0x87:\n            for number in range(sent.first, sent.last + 1):\n"
+        "                self._burying.add(asyncio.create_task(self._bury(sent.epoch, number)))\n"
+        "        elif FAULTS.get(code) in (Fault.POISON, Fault.QUOTA):\n",
+        ("tests.campaigns.broker", "--only", "0x87", "--seed", "1"),
+        ("the target is parked", "no dead letter"),
+    ),
+    Mutation(
+        "nobody pings the broker, or minds that it does not answer",
+        "agent/tidegate/publish/session.py",
+        "            self._client.loop_misc()\n",
+        "            pass\n",
+        tests("tests/publish/test_dead_link.py"),
+        ("test_an_idle_link_that_died",),
+    ),
+    Mutation(
+        "acknowledgements may take for ever",
+        "agent/tidegate/publish/delivery.py",
+        "now_s - handed_s > self._settings.puback_deadline_s:\n",
+        "now_s - handed_s > 1e9:\n",
+        tests("tests/publish/test_bad_brokers.py"),
+        ("test_a_broker_that_stops_acknowledging",),
+    ),
+    Mutation(
+        "a head that is further on than this buffer is not minded (an image put back)",
+        "agent/tidegate/publish/delivery.py",
+        "            self._elsewhere = max(self._elsewhere, last_of_head(payload, self._context.found[0]))\n",
+        "            pass\n",
+        ("tests.campaigns.copies", "--only", "image put back"),
+        ("frames taken for duplicates",),
+    ),
+    Mutation(
+        "another box goes on with the numbering of its image",
+        "agent/tidegate/buffer/recovery.py",
+        "    if known_box and known_box != identity:\n",
+        "    if False:\n",
+        ("tests.campaigns.copies", "--only", "two boxes"),
+        ("both speak", "frames taken for duplicates"),
+    ),
+    Mutation(
+        "timers follow the wall clock",
+        "agent/tidegate/clock.py",
+        "        return self._monotonic()\n",
+        "        return self._wall()\n",
+        CLOCK,
+        ("off their interval",),
+    ),
+    Mutation(
+        "frames that were taken before the time was known are sent as they are",
+        "agent/tidegate/publish/feed.py",
+        "                frame = restamp(waiting.frame, self._time_known)\n",
+        "                frame = waiting.frame\n",
+        CLOCK,
+        ("were sent unset after the time was known",),
+    ),
+    Mutation(
+        "the watchdog is fed by a timer, whoever stands still",
+        "agent/tidegate/watchdog.py",
+        "            if not still:\n                self._notifier.feed()\n",
+        "            self._notifier.feed()\n",
+        tests("tests/test_watchdog.py"),
+        ("not_once_more_after_a_hang",),
+    ),
+    Mutation(
+        "a secret prints what it holds",
+        "agent/tidegate/secret.py",
+        '        return "***"\n',
+        "        return self._text\n",
+        tests("tests/test_secret.py"),
+        ("test_a_secret_can_not_be_printed",),
+    ),
+    Mutation(
+        "the log says with which password we connect",
+        "agent/tidegate/publish/connector.py",
+        "    if settings.user or settings.password is not None:\n",
+        "    if settings.user or settings.password is not None:\n"
+        '        __import__("logging").debug("as %s", settings.password and settings.password.reveal())\n',
+        tests("tests/test_canary.py"),
+        ("test_a_password_in_use_shows_nowhere",),
+    ),
+    Mutation(
+        "a late Modbus reply is taken for the one that is due",
+        "drivers/tidegate_drivers/modbus/link.py",
+        "            if waiting is not None and transaction == self._transaction and not waiting.done():\n",
+        "            if waiting is not None and not waiting.done():\n",
+        tests("tests/drivers/test_modbus_link.py"),
+        ("the transaction before", "test_a_late_reply"),
+    ),
+    Mutation(
+        "the compiled decoder forgets the order of registers",
+        "drivers/tidegate_drivers/modbus/_codec_c.pyx",
+        "registers - 1 - i if code & SWAP_REGISTERS else i",
+        "i",
+        tests("tests/drivers/test_modbus_codec.py"),
+        ("compiled", "test_the_twins_agree"),
+    ),
+    Mutation(
+        "the pure decoder forgets the order of registers",
+        "drivers/tidegate_drivers/modbus/_codec_py.py",
+        "        registers.reverse()\n",
+        "        pass\n",
+        tests("tests/drivers/test_modbus_driver.py"),
+        ("FAILED tests/drivers",),
     ),
 )

@@ -57,7 +57,7 @@ class ScriptedBroker:
 
     `connack` is the reason code of CONNACK and `properties` its properties (bytes). `puback` gives the reason code for
     a message; None keeps it unacknowledged until `acknowledge_all`, which sends all acknowledgements in one write.
-    `retained` is what it has kept by topic; it adds nothing to that itself.
+    `retained` is what it has kept by topic; it adds nothing to that itself. While `deaf` it answers nothing at all.
     """
 
     def __init__(
@@ -73,6 +73,7 @@ class ScriptedBroker:
         self.properties = properties
         self.puback = puback
         self.port = port
+        self.deaf = False
         self._tls = tls
         self._five = five
         self._handshake = handshake
@@ -135,7 +136,7 @@ class ScriptedBroker:
             while self._handshake or not self._tls:
                 kind, flags, body = await _read(reader)
                 answer = self._answer(kind, flags, body, connection)
-                if answer:
+                if answer and not self.deaf:
                     writer.write(answer)
                     await writer.drain()
                 if kind == DISCONNECT:
