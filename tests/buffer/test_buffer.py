@@ -255,24 +255,6 @@ def test_numbers_that_were_never_given_can_not_be_acknowledged(world: World) -> 
     assert Ranges([(1, 1)]) == asyncio.run(run())
 
 
-def test_a_cursor_is_stored_at_once_past_a_window(world: World) -> None:
-    async def run() -> int:
-        async with world.running(cursor_interval_s=3600) as buffer:
-            for value in range(20):
-                await buffer.put(world.frame(value))
-            await buffer.flush()
-            for number in range(1, 9):
-                buffer.acknowledge("cloud", buffer.epoch, (number, number), messages_max=8)
-            assert 8 == buffer.unstored("cloud")
-            # The writer works in order: when it has answered this, it has stored the cursor.
-            await buffer.gone("cloud", buffer.epoch, Ranges())
-            other = world.killed()
-        async with other.running() as buffer:
-            return buffer.cursor("cloud", buffer.extents()[0].epoch).reach(1)
-
-    assert 8 == asyncio.run(run())
-
-
 def test_a_new_target_is_owed_what_comes_from_now_on(world: World) -> None:
     async def run() -> tuple[int, Ranges, int]:
         async with world.running("cloud") as buffer:

@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 
 CLOSE_DEADLINE_S = 30.0
 UNLOCK_DEADLINE_S = 1.0
+# Who sends may be waiting for it.
+STORE_RETRY_S = 1.0
 # Pages that are being read at a time; who asks for more waits.
 READS_MAX = 8
 # A segment may be sealed or removed between finding it and reading it.
@@ -285,13 +287,13 @@ class Buffer:
     def acknowledge(
         self, target: str, epoch: str, acknowledged: Ranges | tuple[int, int], messages_max: int = 16
     ) -> None:
-        """One message was acknowledged. The cursor is stored within a second, or at once past `messages_max`."""
+        """One message was acknowledged. The cursor is stored some time later, or at once past `messages_max`."""
         pairs = acknowledged if isinstance(acknowledged, Ranges) else (acknowledged,)
         unstored = self._state.cursors.add(target, epoch, pairs, self._end(epoch))
         if unstored >= messages_max:
             self._store()
         elif unstored:
-            self._store_later()
+            self._store_later(self._state.settings.cursor_interval_s)
 
     def unstored(self, target: str) -> int:
         """Messages acknowledged whose cursor is not on disk yet: these plus those in flight are a kill's duplicates."""
@@ -369,32 +371,29 @@ class Buffer:
     def _after_commit(self, _: Committed) -> None:
         """Who carried which row of the ledger is stored along with the cursors."""
         if self._state.ledger.unstored:
-            self._store_later()
+            self._store_later(self._state.settings.cursor_interval_s)
 
-    def _store_later(self) -> None:
+    def _store_later(self, after_s: float) -> None:
         if self._store_timer is None and self._held is not None:
-            loop = asyncio.get_running_loop()
-            self._store_timer = loop.call_later(self._state.settings.cursor_interval_s, self._store)
+            self._store_timer = asyncio.get_running_loop().call_later(after_s, self._store)
 
     def _store(self) -> None:
         """Store cursors now; once more when more was acknowledged meanwhile."""
         if self._store_timer is not None:
             self._store_timer.cancel()
             self._store_timer = None
-        if self._held is None:
-            return
-        if self._storing:
-            self._store_again = True
+        if self._held is None or self._storing:
+            self._store_again = self._storing
             return
         self._storing = True
-        future = asyncio.get_running_loop().run_in_executor(self._writing, self._writer.store)
-        future.add_done_callback(self._stored)
+        loop = asyncio.get_running_loop()
+        loop.run_in_executor(self._writing, self._writer.store).add_done_callback(self._stored)
 
     def _stored(self, future: "asyncio.Future[None]") -> None:
         self._storing = False
         again, self._store_again = self._store_again, False
         if not future.cancelled() and future.exception() is not None:
-            log.error("%s; tried again in %g s", future.exception(), self._state.settings.cursor_interval_s)
-            self._store_later()
+            log.error("%s; tried again in %g s", future.exception(), STORE_RETRY_S)
+            self._store_later(STORE_RETRY_S)
         elif again:
             self._store()

@@ -18,7 +18,8 @@ class BufferSettings:
     `queue_bytes_max` bytes wait in memory; a frame that finds no room within `put_deadline_s` is shed.
     A reading reaches the buffer at most `reading_delay_s_max` after it was taken: a crash window begins so much early.
     A loss that lasts is told again at most `telling_delay_s_max` later: a crash window begins where it was last told.
-    Cursors are stored at the latest `cursor_interval_s` after an acknowledgement.
+    Cursors are stored at the latest `cursor_interval_s` after an acknowledgement, and at once when a kill would cost
+    more than a window of duplicates: so the interval is a matter of wear alone.
     What every target has goes `keep_s` after it was taken. With less than `free_bytes_min` free on the disk (or a
     twentieth of a disk that is small) the buffer grows no more. `scrub_bytes_s` of the sealed segments are proven a
     second, all of them every `scrub_pause_s`; files that were put aside go beyond `quarantine_bytes_max`.
@@ -39,7 +40,7 @@ class BufferSettings:
     reading_delay_s_max: float = 5.0
     telling_delay_s_max: float = 60.0
     queue_bytes_max: int = 64 << 20
-    cursor_interval_s: float = 1.0
+    cursor_interval_s: float = 60.0
     keep_s: float = math.inf
     free_bytes_min: int = 200_000_000
     scrub_bytes_s: int = 1 << 20
