@@ -22,6 +22,7 @@ MAY_IMPORT = {
     "clockwatch": {"clock"},
     "secret": set(),
     "proof": set(),
+    "plural": set(),
     "local": {"errors"},
     "notify": set(),
     "logs": set(),
@@ -36,15 +37,15 @@ MAY_IMPORT = {
     "tail": {"errors", "proof", "secret"},
     "doctor": {"errors", "clock", "twins", "buffer", "publish", "config"},
     "health": {"errors", "clock", "twins", "acquire", "buffer", "publish"},
-    "stages": {"clock", "model", "acquire", "shape", "buffer", "publish", "config"},
+    "stages": {"clock", "model", "acquire", "shape", "buffer", "publish", "config", "plural"},
     "answers": {"errors", "buffer", "publish", "health", "stages"},
     "gateway": {
         "errors", "clock", "model", "acquire", "shape", "buffer", "publish", "config", "health", "local",
-        "notify", "watchdog", "clockwatch", "stages", "answers",
+        "notify", "watchdog", "clockwatch", "stages", "answers", "plural",
     },
     "cli": {
         "errors", "clock", "twins", "secret", "proof", "model", "acquire", "shape", "buffer", "publish", "config",
-        "doctor", "gateway", "health", "local", "tail", "notify", "logs", "profiles",
+        "doctor", "gateway", "health", "local", "tail", "notify", "logs", "profiles", "plural",
     },
 }  # fmt: skip
 DRIVERS_MAY_IMPORT = (

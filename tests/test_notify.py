@@ -45,7 +45,7 @@ def service(tmp_path: Path, broker: Mosquitto, manager: Manager) -> Iterator["su
 def test_it_says_ready_and_how_it_is_feeds_the_watchdog_and_says_goodbye(
     manager: Manager, service: "subprocess.Popen[str]"
 ) -> None:
-    manager.wait_for("STATUS=1 devices up, 0 down; 1 of 1 targets connected", DEADLINE_S)
+    manager.wait_for("STATUS=1 device up, 0 down; 1 of 1 target connected", DEADLINE_S)
     manager.wait_for("WATCHDOG=1", DEADLINE_S, count=4)
     service.send_signal(signal.SIGTERM)
     service.wait(DEADLINE_S)

@@ -15,11 +15,12 @@ from tidegate.answers import Answers
 from tidegate.buffer.buffer import Buffer
 from tidegate.clock import Clock
 from tidegate.clockwatch import watch
-from tidegate.config.load import Config
+from tidegate.config.loaded import Config
 from tidegate.errors import ConfigError, TidegateError
 from tidegate.health import Sources
 from tidegate.local import answering
 from tidegate.notify import Notifier
+from tidegate.plural import counted
 from tidegate.stages import Stages, cancelled, only_after_restart
 from tidegate.watchdog import Watchdog
 
@@ -103,7 +104,8 @@ class Gateway:
         looking = asyncio.create_task(watch(self._clock), name="clock")
         stages.start()
         self._notifier.ready()
-        log.info("running: %d devices, %d targets", len(self._config.devices), len(self._config.targets))
+        devices, targets = len(self._config.devices), len(self._config.targets)
+        log.info("running: %s, %s", counted(devices, "device"), counted(targets, "target"))
         ended: set[asyncio.Task[Any]] = set()
         try:
             while not ended:

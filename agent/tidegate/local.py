@@ -92,10 +92,14 @@ def ask(folder: Path, word: str, **details: Any) -> Any:
             asking.sendall(json.dumps({"ask": word, "with": details}).encode() + b"\n")
             with asking.makefile("rb") as lines:
                 reply = json.loads(lines.readline(LINE_BYTES_MAX))
+    except PermissionError:
+        raise AgentSilent(f"{folder}: this user may not ask the gateway there. Ask as the gateway's user") from None
+    except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError):
+        raise AgentSilent(f"{folder}: no gateway runs with this state folder. Is it running? tidegate run") from None
+    except TimeoutError:
+        raise AgentSilent(f"{folder}: the gateway runs, and did not answer within {ASK_DEADLINE_S:g} s") from None
     except (OSError, ValueError) as error:
-        raise AgentSilent(
-            f"no agent answers in {folder} ({error}). Is it running, with this state folder, and are you its user?"
-        ) from None
+        raise AgentSilent(f"{folder}: the gateway gave no answer ({error}). Is it of this version?") from None
     if "error" in reply:
         raise AgentSilent(reply["error"])
     return reply["answer"]

@@ -15,9 +15,10 @@ from tidegate.acquire.driver import Driver
 from tidegate.acquire.poller import Poller
 from tidegate.buffer.buffer import Buffer, Committed
 from tidegate.clock import Clock
-from tidegate.config.load import Config
+from tidegate.config.loaded import Config
 from tidegate.model.frame import Frame, Kind
 from tidegate.model.progress import Progress
+from tidegate.plural import counted
 from tidegate.publish.settings import TargetSettings
 from tidegate.publish.target import Target
 from tidegate.shape.shaper import Shaper
@@ -109,9 +110,10 @@ class Stages:
         for target in self.targets:
             target.config = new.fingerprint
         log.info(
-            "reloaded: configuration %s, %d devices, %d targets; %d buses and %d targets were begun anew",
-            new.fingerprint, len(new.devices), len(new.targets), len(change.coming),
-            len([target for target in new.targets if target not in old.targets]),
+            "reloaded: configuration %s, %s, %s; begun anew: %s, %s",
+            new.fingerprint, counted(len(new.devices), "device"), counted(len(new.targets), "target"),
+            counted(len(change.coming), "bus"),
+            counted(len([target for target in new.targets if target not in old.targets]), "target"),
         )  # fmt: skip
 
     def progress(self) -> tuple[Progress, ...]:
@@ -122,7 +124,9 @@ class Stages:
         """How it is, in one line."""
         up, down = self.poller.count()
         connected = sum(target.connected for target in self.targets)
-        return f"{up} devices up, {down} down; {connected} of {len(self.targets)} targets connected"
+        return (
+            f"{counted(up, 'device')} up, {down} down; {connected} of {counted(len(self.targets), 'target')} connected"
+        )
 
     async def end(self) -> None:
         """Poll no more, commit, let the targets hand over what is left, and say goodbye to their brokers."""

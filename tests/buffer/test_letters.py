@@ -80,7 +80,7 @@ def test_the_command_shows_dead_letters_of_a_buffer_at_rest(world: World, tmp_pa
     found = json.loads(CliRunner().invoke(command, ["letters", "--json", str(world.folder)]).output)
 
     assert "cloud: number 4 of epoch" in ran.output
-    assert "1 dead letters" in ran.output
+    assert "1 dead letter" in ran.output
     assert [gap["frames"] for gap in found] == [[[4, 4]]]
 
 

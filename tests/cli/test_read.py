@@ -147,7 +147,7 @@ def test_the_page_has_a_line_for_each_device_and_goes_on_after_each_fault(tmp_pa
         "half NO N ms 4 2 group default: simulated refusal at read 2",
         "well yes N ms 4 0",
         "other yes N ms 4 0",
-        "2 of 6 devices answered; 14 of 24 tags are bad",
+        "2 of 6 devices answered; 14 of 24 tags bad",
     ]
 
 
@@ -155,7 +155,7 @@ def test_the_page_tells_bad_tags_of_devices_that_all_answered(tmp_path: Path) ->
     code, lines, _ = read(simulated(tmp_path, "t1,simulator,tank,sim://a,,,", bad_every="1"), "--all")
 
     assert code == 3
-    assert lines[-1] == "1 of 1 devices answered; 1 of 4 tags are bad"
+    assert lines[-1] == "1 of 1 device answered; 1 of 4 tags bad"
 
 
 def test_a_machine_that_is_not_there_does_not_hold_up_the_page(press: Path) -> None:

@@ -27,6 +27,7 @@ from tidegate.clock import ClockState
 from tidegate.config.place import state_folder
 from tidegate.errors import BufferFault, BufferLocked
 from tidegate.local import ask
+from tidegate.plural import counted
 
 EXIT_DAMAGED = 1
 EXPORTED = (
@@ -34,7 +35,7 @@ EXPORTED = (
 )  # fmt: skip
 SCRUB_DEADLINE_S = 3600.0
 LOOK_S = 0.2
-PLACE = click.argument("place", type=click.Path(exists=True, path_type=Path))
+PLACE = click.argument("place", type=click.Path(path_type=Path, readable=False))
 
 
 @click.group()
@@ -107,9 +108,9 @@ def salvage(place: Path) -> None:
         if held:
             mended = mend(folder)
             for one in mended:
-                now = f"{one.kept} frames are in {one.now}" if one.now else "nothing was good"
+                now = f"{counted(one.kept, 'frame')} kept in {one.now}" if one.now else "nothing was good"
                 click.echo(f"{one.file}: {one.damage}; {now}, lost {one.lost.pairs}")
-            click.echo(f"{len(mended)} segments were damaged")
+            click.echo(counted(len(mended), "damaged segment"))
             if any(one.lost for one in mended):
                 sys.exit(EXIT_DAMAGED)
             return
@@ -165,7 +166,7 @@ def export_command(
         rows = export(folder, wanted, running=not held)
         count = _write_csv(file, rows) if form == "csv" else _write_json(file, rows)
     left_out = "" if held else "; an agent runs: what its newest segment holds is left out"
-    click.echo(f"{count} readings{left_out}", err=True)
+    click.echo(f"{counted(count, 'reading')}{left_out}", err=True)
 
 
 def _row(found: Exported) -> dict[str, Any]:
@@ -218,7 +219,9 @@ def _scrub_running(folder: Path) -> None:
             ask(folder, "scrub")
         time.sleep(LOOK_S)
     damaged = found["damaged"] - began["damaged"]
-    click.echo(f"{found['of']} sealed segments proven, {damaged} were damaged, {found['salvaged']} salvaged so far")
+    click.echo(
+        f"{counted(found['of'], 'sealed segment')} proven, {damaged} damaged, {found['salvaged']} salvaged so far"
+    )
     if damaged:
         sys.exit(EXIT_DAMAGED)
 
@@ -240,7 +243,7 @@ def _stored_lines(stored: Stored) -> list[str]:
     ]
     for epoch in stored.epochs:
         lines.append(f"epoch {epoch.epoch}: numbers {epoch.first}..{epoch.last}")
-        lines += [f"  {target}: {count} frames waiting" for target, count in epoch.waiting]
+        lines += [f"  {target}: {counted(count, 'frame')} waiting" for target, count in epoch.waiting]
     return [*lines, *(f"gaps {why}: {count}" for why, count in stored.gaps)]
 
 
@@ -252,7 +255,7 @@ def _running_lines(found: dict[str, Any]) -> list[str]:
         f"{found['shed_readings']} shed; {found['queue_readings']} wait for the next commit",
         f"last commit {found['commit_ms']} ms, slowest {found['commit_ms_max']} ms",
     ]
-    lines += [f"  {target}: {count} frames waiting" for target, count in found["unacknowledged"]]
+    lines += [f"  {target}: {counted(count, 'frame')} waiting" for target, count in found["unacknowledged"]]
     scrub = found["scrub"]
     under_way = f", now {scrub['segments']} of {scrub['of']}" if scrub["now"] else ""
     lines.append(

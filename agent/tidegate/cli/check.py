@@ -11,9 +11,11 @@ from tidegate.acquire.driver import Driver
 from tidegate.acquire.registry import broken, drivers
 from tidegate.cli.main import EXIT_CONFIG
 from tidegate.clock import Clock, Trust
-from tidegate.config.load import Config, load
+from tidegate.config.load import load
+from tidegate.config.loaded import Config
 from tidegate.config.policy import policy
 from tidegate.errors import ConfigError, Problem
+from tidegate.plural import counted
 
 # Of one mistake that many rows share so many are printed, and of one kind of mistake in a column; a line says how many
 # more there are.
@@ -22,7 +24,7 @@ KIN_MAX = 50
 
 
 @click.command()
-@click.argument("config", type=click.Path(path_type=Path))
+@click.argument("config", type=click.Path(path_type=Path, readable=False))
 @click.option("--wire", is_flag=True, help="Print for each tag what is read over the wire.")
 @click.option("--all", "every", is_flag=True, help="Print also what many rows have in common for each of them.")
 def command(config: Path, wire: bool, every: bool) -> None:
@@ -32,7 +34,7 @@ def command(config: Path, wire: bool, every: bool) -> None:
     except ConfigError as error:
         _echo(_told(error.problems, every))
         fatal = sum(problem.fatal for problem in error.problems)
-        click.echo(_counted(fatal, "problem"))
+        click.echo(counted(fatal, "problem"))
         sys.exit(EXIT_CONFIG)
     _echo(_told((*broken(), *loaded.warnings), every))
     if wire:
@@ -59,7 +61,7 @@ def _told(problems: Sequence[Problem], every: bool) -> Iterator[str]:
         else:
             left_out.setdefault(kin, []).append(problem)
     for (file, fatal, column, _), rest in left_out.items():
-        more = _counted(len(rest), "more row")
+        more = counted(len(rest), "more row")
         kind = "" if fatal else "warning: "
         yield f"{kind}{file} [{column}]: the same in {more}, to row {rest[-1].row}; --all prints them"
 
@@ -78,8 +80,8 @@ def _summary(config: Config) -> Iterator[str]:
     names = {group.name for device in config.devices for group in device.groups}
     kept = policy(config)
     yield (
-        f"{config.gateway}: {_counted(len(config.devices), 'device')}, {_counted(tags, 'tag')}, "
-        f"{_counted(len(names), 'group')}, {_counted(len(config.targets), 'target')}, "
+        f"{config.gateway}: {counted(len(config.devices), 'device')}, {counted(tags, 'tag')}, "
+        f"{counted(len(names), 'group')}, {counted(len(config.targets), 'target')}, "
         f"{_short(kept.readings_s)} readings/s"
     )
     for target in config.targets:
@@ -98,7 +100,3 @@ def _clock(clock: Clock) -> str:
 
 def _short(number: float) -> str:
     return f"{number:,.1f}".removesuffix(".0")
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -10,8 +10,10 @@ from pathlib import Path
 import click
 
 from tidegate.acquire.registry import broken, drivers
+from tidegate.cli.main import EXIT_CONFIG
 from tidegate.clock import Clock, Source
-from tidegate.config.load import Config, load
+from tidegate.config.load import load
+from tidegate.config.loaded import Config
 from tidegate.config.policy import policy
 from tidegate.doctor.access import examine_secrets, examine_serial, examine_state
 from tidegate.doctor.broker import examine_brokers
@@ -20,18 +22,20 @@ from tidegate.doctor.finding import Finding, Level, fault, ok, warning
 from tidegate.doctor.parts import examine_twins
 from tidegate.doctor.timekeeping import examine_clock
 from tidegate.errors import ConfigError
+from tidegate.plural import counted
 
 EXIT_FAULT = 1
 MARKS = {Level.OK: "ok     ", Level.WARNING: "warning", Level.FAULT: "FAULT  "}
 
 
 @click.command()
-@click.argument("config", type=click.Path(path_type=Path), required=False)
+@click.argument("config", type=click.Path(path_type=Path, readable=False), required=False)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of text.")
 def command(config: Path | None, as_json: bool) -> None:
     """Look at this machine as a gateway, and with CONFIG also at its disk, its permissions and its brokers.
 
-    Run it as the gateway's user. It changes nothing. Exit 1 when something is at fault; warnings alone exit 0.
+    Run it as the gateway's user. It changes nothing. Exit 0 when nothing is at fault (there may be warnings), 78 when
+    CONFIG can't be used, else 1.
     """
     loaded, told = _load(config) if config is not None else (None, [])
     source = loaded.clock if loaded is not None else Source.AUTO
@@ -47,7 +51,8 @@ def command(config: Path | None, as_json: bool) -> None:
                 click.echo(f"         -> {finding.remedy}")
         warnings = sum(finding.level is Level.WARNING for finding in findings)
         click.echo(f"{faults} at fault, {warnings} to think of, {len(findings) - faults - warnings} well")
-    sys.exit(EXIT_FAULT if faults else 0)
+    unusable = config is not None and loaded is None
+    sys.exit(EXIT_CONFIG if unusable else EXIT_FAULT if faults else 0)
 
 
 def _machine(source: Source) -> Iterator[Finding]:
@@ -64,7 +69,7 @@ def _load(path: Path) -> tuple[Config | None, list[Finding]]:
         config = load(path, os.environ)
     except ConfigError as error:
         fatal = [problem for problem in error.problems if problem.fatal]
-        more = f" (and {len(fatal) - 1} more problems: tidegate check {path})" if len(fatal) > 1 else ""
+        more = f" (and {counted(len(fatal) - 1, 'more problem')}: tidegate check {path})" if len(fatal) > 1 else ""
         first = fatal[0]
         where = str(dataclasses.replace(first, what="", remedy="")).removesuffix(": . ")
         return None, [fault("configuration", f"{where}: {first.what}{more}", first.remedy)]

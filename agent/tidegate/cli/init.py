@@ -1,5 +1,6 @@
 """`tidegate init [FOLDER]`: writes the sample configuration, which passes `check`, to be edited."""
 
+import os
 import re
 from importlib import resources
 from pathlib import Path
@@ -21,14 +22,14 @@ class NotWritten(TidegateError):
 
 
 @click.command()
-@click.argument("folder", type=click.Path(path_type=Path), default=".")
+@click.argument("folder", type=click.Path(path_type=Path, readable=False), default=".")
 def command(folder: Path) -> None:
     """Write a commented sample configuration into FOLDER (made when it is not there). Overwrites nothing."""
     files = sample(folder)
-    there = sorted(name for name in files if (folder / name).exists() or (folder / name).is_symlink())
-    if there:
-        raise NotWritten(f"{', '.join(str(folder / name) for name in there)}: is there already. Name another folder")
     try:
+        there = sorted(str(folder / name) for name in files if os.path.lexists(folder / name))
+        if there:
+            raise NotWritten(f"{', '.join(there)}: is there already. Name another folder")
         folder.mkdir(parents=True, exist_ok=True)
         for name, data in sorted(files.items()):
             with (folder / name).open("xb") as file:

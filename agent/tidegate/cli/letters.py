@@ -17,8 +17,9 @@ from tidegate.buffer.ledger import Ledger
 from tidegate.config.place import state_folder
 from tidegate.errors import BufferFault, BufferLocked
 from tidegate.local import ask
+from tidegate.plural import counted
 
-PLACE = click.argument("place", type=click.Path(exists=True, path_type=Path))
+PLACE = click.argument("place", type=click.Path(path_type=Path, readable=False))
 
 
 @click.command()
@@ -34,9 +35,11 @@ def letters(place: Path, as_json: bool) -> None:
         taken = datetime.fromtimestamp(gap["t0"] / 1e6, UTC).isoformat(timespec="seconds")
         click.echo(
             f"{gap['targets'][0]}: number {gap['frames'][0][0]} of epoch {gap['epoch']}, {gap['device'] or 'a gap'}, "
-            f"{gap['n']} readings of {taken}"
+            f"{counted(gap['n'], 'reading')} of {taken}"
         )
-    click.echo(f"{len(found)} dead letters" + ("; `tidegate buffer resubmit` sends them again" if found else ""))
+    click.echo(
+        counted(len(found), "dead letter") + (f"; to send again: tidegate buffer resubmit {place}" if found else "")
+    )
 
 
 @click.command()
@@ -46,7 +49,7 @@ def resubmit(place: Path, target: str) -> None:
     """Send dead letters once more, after what was wrong at the broker was put right. The agent must run."""
     asked = ask(state_folder(place), "resubmit", target=target)
     for name, count in asked.items():
-        click.echo(f"{name}: {count} dead letters are sent again")
+        click.echo(f"{name}: {counted(count, 'dead letter')} will be sent again")
 
 
 def _letters(folder: Path) -> list[dict[str, Any]]:

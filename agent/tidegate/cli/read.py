@@ -14,11 +14,13 @@ from tidegate.acquire.once import Answer, Taken, read_once
 from tidegate.acquire.registry import drivers
 from tidegate.clock import Clock
 from tidegate.config.load import load
+from tidegate.config.quantities import did_you_mean
 from tidegate.errors import ConfigError
 from tidegate.model import status
 from tidegate.model.device import Device, Group
 from tidegate.model.frame import Reading, readings
 from tidegate.model.tag import Tag, TagTable, Type
+from tidegate.plural import counted
 from tidegate.shape.shaper import Shaper
 
 EXIT_SILENT = 1
@@ -29,7 +31,7 @@ DEADLINE_S = 5.0
 
 
 @click.command()
-@click.argument("config", type=click.Path(path_type=Path))
+@click.argument("config", type=click.Path(path_type=Path, readable=False))
 @click.argument("device", required=False)
 @click.argument("point", metavar="[ADDRESS|TAG]", required=False)
 @click.option("--all", "every", is_flag=True, help="One line for each device: answered, round trip, bad tags.")
@@ -53,7 +55,8 @@ def command(
         sys.exit(_page(_read(loaded.devices)))
     found = next((one for one in loaded.devices if one.name == device), None)
     if found is None:
-        raise click.BadParameter(f"{config} has {', '.join(d.name for d in loaded.devices)}", param_hint=f"{device!r}")
+        remedy = did_you_mean(device, [one.name for one in loaded.devices])
+        raise click.BadParameter(f"there is no device {device!r} in {config}. {remedy}", param_hint="DEVICE")
     if point is not None:
         found = _narrowed(found, point, kind, settings)
     sys.exit(_sheet(_read([found])[0]))
@@ -113,7 +116,9 @@ def _page(answers: Sequence[Answer]) -> int:
         fault = f"  {'; '.join(answer.faults)}"[: FAULT_LETTERS_MAX + 2].rstrip()
         click.echo(f"{answer.device.name:<{width}}  {said:<8}  {trip:>10}  {polled:>5}  {wrong + unread:>5}{fault}")
         tags, bad, silent = tags + polled, bad + wrong + unread, silent + (not answer.answered)
-    click.echo(f"{len(answers) - silent} of {len(answers)} devices answered; {bad} of {tags} tags are bad")
+    click.echo(
+        f"{len(answers) - silent} of {counted(len(answers), 'device')} answered; {bad} of {counted(tags, 'tag')} bad"
+    )
     return EXIT_SILENT if silent else EXIT_BAD if bad else 0
 
 

@@ -17,7 +17,7 @@ WAIT_S = 300.0
 
 
 @click.command()
-@click.argument("place", type=click.Path(exists=True, path_type=Path))
+@click.argument("place", type=click.Path(path_type=Path, readable=False))
 @click.option("--target", default="", help="To this target; without it, the only one that there is.")
 @click.option("--epoch", default="", help="Of this epoch; without it, the current one.")
 @click.option("--from", "first", type=click.IntRange(1), required=True, help="From this number on.")

@@ -14,7 +14,8 @@ import click
 from tidegate import logs, twins
 from tidegate.acquire.registry import broken, drivers
 from tidegate.clock import Clock
-from tidegate.config.load import Config, load
+from tidegate.config.apart import load_apart
+from tidegate.config.loaded import Config
 from tidegate.gateway import Gateway
 from tidegate.notify import Notifier
 
@@ -22,7 +23,7 @@ log = logging.getLogger("tidegate")
 
 
 @click.command()
-@click.argument("config", type=click.Path(path_type=Path))
+@click.argument("config", type=click.Path(path_type=Path, readable=False))
 @click.option("--log-level", type=click.Choice(logs.LEVELS), default="info", show_default=True, help="How much to log.")
 @click.option("--log-format", type=click.Choice(logs.FORMATS), default="text", show_default=True, help="One line each.")
 def command(config: Path, log_level: str, log_format: str) -> None:
@@ -31,14 +32,14 @@ def command(config: Path, log_level: str, log_format: str) -> None:
     SIGHUP has it read CONFIG again and change what differs.
     """
     logs.set_up(sys.stderr, log_level, log_format, os.environ)
-    loaded = load(config, os.environ)
+    loaded = load_apart(config, os.environ)
     number = version("tidegate")
     chosen = twins.running()
     pure = [name for name, which in chosen.items() if which == "pure"]
     log.info("tidegate %s, %s", number, f"pure: {', '.join(pure)}" if pure else f"{len(chosen)} compiled twins")
     for problem in (*broken(), *loaded.warnings):
         log.warning("%s", problem)
-    asyncio.run(_run(loaded, number, lambda: load(config, os.environ)))
+    asyncio.run(_run(loaded, number, lambda: load_apart(config, os.environ)))
 
 
 async def _run(config: Config, number: str, again: Callable[[], Config]) -> None:

@@ -8,10 +8,11 @@ import click
 
 from tidegate.config.place import state_folder
 from tidegate.local import ask
+from tidegate.plural import counted
 
 
 @click.command()
-@click.argument("place", type=click.Path(exists=True, path_type=Path))
+@click.argument("place", type=click.Path(path_type=Path, readable=False))
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of text.")
 def command(place: Path, as_json: bool) -> None:
     """Ask the gateway that runs with PLACE (its configuration, or its state folder) how it is."""
@@ -34,10 +35,11 @@ def _lines(health: dict[str, Any]) -> list[str]:
 
 def _target_line(target: dict[str, Any]) -> str:
     why = f" ({target['why']})" if target["why"] else ""
-    letters = f", {target['dead_letters']} dead letters" if target["dead_letters"] else ""
-    return f"target  {target['name']}: {target['state']}{why}, {target['backlog']} frames waiting{letters}"
+    letters = f", {counted(target['dead_letters'], 'dead letter')}" if target["dead_letters"] else ""
+    return f"target  {target['name']}: {target['state']}{why}, {counted(target['backlog'], 'frame')} waiting{letters}"
 
 
 def _device_line(device: dict[str, Any]) -> str:
     why = f" ({device['why']})" if device["why"] else ""
-    return f"device  {device['name']}: {device['state']}{why}, {device['reads']} reads, {device['missed']} missed"
+    reads = counted(device["reads"], "read")
+    return f"device  {device['name']}: {device['state']}{why}, {reads}, {device['missed']:,} missed"

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import click
 
-from tidegate.config.load import Config, load
+from tidegate.config.load import load
+from tidegate.config.loaded import Config
+from tidegate.config.quantities import did_you_mean
 from tidegate.publish.settings import TargetSettings
 from tidegate.publish.topics import Direction, Rights, emqx_acl, mosquitto_acl, rights, topics
 
@@ -15,7 +17,7 @@ WAYS = {Direction.OUT: "gateway -> subscriber", Direction.IN: "subscriber -> gat
 
 
 @click.command()
-@click.argument("config", type=click.Path(path_type=Path))
+@click.argument("config", type=click.Path(path_type=Path, readable=False))
 @click.option("--target", "only", default="", help="Only this target, where targets have brokers of their own.")
 @click.option("--acl", type=click.Choice(BROKERS), help="Print this access list alone, to write it into a file.")
 @click.option("--subscriber", default="subscriber", show_default=True, help="The subscriber's user at the broker.")
@@ -27,8 +29,10 @@ def command(config: Path, only: str, acl: str | None, subscriber: str) -> None:
     loaded = load(config, os.environ)
     targets = [target for target in loaded.targets if only in ("", target.name)]
     if not targets:
-        known = ", ".join(target.name for target in loaded.targets) or "no target"
-        raise click.BadParameter(f"{config} has {known}", param_hint="--target")
+        if not loaded.targets:
+            raise click.UsageError(f"{config} has no [[target]], so that there is no topic")
+        remedy = did_you_mean(only, [target.name for target in loaded.targets])
+        raise click.BadParameter(f"there is no target {only!r} in {config}. {remedy}", param_hint="--target")
     if acl is not None:
         _echo(_acl(acl, loaded, targets, subscriber))
         return

@@ -18,7 +18,8 @@ HOW = 'Name the state folder, or a configuration with [gateway] state = "/var/li
 
 def state_folder(place: Path, env: Mapping[str, str] = os.environ) -> Path:
     """The state folder of `place`: itself when it is a folder, else as that TOML file says. Raises ConfigError."""
-    if place.is_dir():
+    # Unlike the path's own question, this one is False where the user may not even look.
+    if os.path.isdir(place):
         return place
     try:
         state = tomllib.loads(read_bounded(place).decode("utf-8-sig"))["gateway"]["state"]

@@ -25,6 +25,8 @@ BYTES = {
 RATIO_TERM_MAX = 10**12
 # How alike a word must be to one that is known, from 0 to 1, to be taken for a slip of the pen.
 LIKENESS_MIN = 0.7
+# Of what is known so much is listed.
+LISTED_MAX = 30
 # Longer than any number that a person writes; a bound for parsers that would take time over more.
 NUMBER_LETTERS_MAX = 40
 
@@ -144,7 +146,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     best = max(likeness.values(), default=0.0)
     if best >= LIKENESS_MIN:
         return f"Did you mean {' or '.join(f'`{one}`' for one in listed if likeness[one] == best)}?"
-    return f"Use one of: {', '.join(listed)}" if listed else "None is configured"
+    more = f" and {len(listed) - LISTED_MAX:,} more" if len(listed) > LISTED_MAX else ""
+    return f"Use one of: {', '.join(listed[:LISTED_MAX])}{more}" if listed else "None is configured"
 
 
 def _plain(text: str, decimal_comma: bool) -> str:
