@@ -12,7 +12,7 @@ export PYTHON
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check build mutations wheel lock wheels install uninstall campaign-kill campaign-outage campaign-power campaign-clock campaign-copies campaign-broker bench golden profiles clean
+.PHONY: help demo test check build mutations wheel lock wheels install uninstall campaign-kill campaign-outage campaign-power campaign-clock campaign-copies campaign-broker campaign-modbus bench golden profiles clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 20
@@ -65,6 +65,9 @@ campaign-clock: $(VENV)/tested ## 1970, a kill, late NTP, steps of days and year
 
 campaign-copies: $(VENV)/tested ## an image put back, a snapshot rolled back, one image in two boxes: no reading taken for a duplicate
 	@$(BIN)/python -m tests.campaigns.copies
+
+campaign-modbus: $(VENV)/tested ## N hostile replies on virtual time, 20,000 through sockets: no wrong value taken, others keep their pace
+	@$(BIN)/python -m tests.campaigns.modbus $(if $(filter command line environment,$(origin N)),$(N),10000000)
 
 mutations: $(VENV)/tested ## break the product on purpose, one promise at a time, and see its test turn red; ONE="number or words"
 	@$(BIN)/python -m tests.campaigns.mutations $(if $(ONE),"$(ONE)")
