@@ -6,14 +6,16 @@ from collections.abc import Callable
 class Secret:
     """Holds a password or key. `str`, `repr`, formatting and logging show `***`; it can't be pickled.
 
-    `source` reads it again from where it is kept, and gives None when that can't be done.
+    `source` reads it again from where it is kept, and gives None when that can't be done. `placeholder` is what stands
+    for it in a file.
     """
 
-    __slots__ = ("_source", "_text")
+    __slots__ = ("_source", "_text", "placeholder")
 
-    def __init__(self, text: str, source: Callable[[], str | None] | None = None) -> None:
+    def __init__(self, text: str, source: Callable[[], str | None] | None = None, placeholder: str = "") -> None:
         self._text = text
         self._source = source
+        self.placeholder = placeholder
 
     def reveal(self) -> str:
         """The secret itself."""
@@ -22,7 +24,7 @@ class Secret:
     def renewed(self) -> "Secret":
         """The secret as it is kept now: equal to this one where it has not changed, or can't be read again."""
         text = self._source() if self._source is not None else None
-        return self if text is None or text == self._text else Secret(text, self._source)
+        return self if text is None or text == self._text else Secret(text, self._source, self.placeholder)
 
     def __repr__(self) -> str:
         return "***"

@@ -4,7 +4,7 @@ All problems of all files are found before any is told. It opens no device and n
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from tidegate.acquire import registry
@@ -17,28 +17,13 @@ from tidegate.config.ask import ask_drivers
 from tidegate.config.devices import DeviceReader, Placed, groups
 from tidegate.config.document import POLICIES_S, BufferSection
 from tidegate.config.files import Files
+from tidegate.config.loaded import Config
 from tidegate.config.placeholders import Placeholders
 from tidegate.config.problems import Problems
 from tidegate.config.quantities import Unfit
 from tidegate.config.tables import Tables
 from tidegate.config.targets import read_targets
-from tidegate.errors import ConfigError, Problem
-from tidegate.model.device import Device
-from tidegate.publish.settings import TargetSettings
-
-
-@dataclass(frozen=True, slots=True)
-class Config:
-    """A configuration that can be used. `fingerprint`: 16 hex digits over all files that it was read from."""
-
-    gateway: str
-    state: Path
-    buffer: BufferSettings
-    clock: Source
-    targets: tuple[TargetSettings, ...]
-    devices: tuple[Device, ...]
-    warnings: tuple[Problem, ...]
-    fingerprint: str
+from tidegate.errors import ConfigError
 
 
 def load(

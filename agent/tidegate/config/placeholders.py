@@ -37,8 +37,8 @@ class Placeholders:
         found = _PLACEHOLDER.fullmatch(text)
         if found and found[1] is not None:
             if (credential := _CREDENTIAL.fullmatch(found[1])) and text.endswith("}"):
-                return Secret(self._credential(credential[1]), lambda: self._again(credential[1]))
-            return Secret(self._variable(found))
+                return Secret(self._credential(credential[1]), lambda: self._again(credential[1]), text)
+            return Secret(self._variable(found), placeholder=text)
         raise Unfit(
             "a secret stands in the file",
             'Put it into a file `credentials/NAME` (mode 0600) beside this one, and write "${credential:NAME}" here',

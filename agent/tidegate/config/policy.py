@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from tidegate.buffer import wear
 from tidegate.config.document import POLICIES_S
-from tidegate.config.load import Config
+from tidegate.config.loaded import Config
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,24 @@
+"""Config: what a configuration comes to. It knows neither files nor how they are checked."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tidegate.buffer.settings import BufferSettings
+from tidegate.clock import Source
+from tidegate.errors import Problem
+from tidegate.model.device import Device
+from tidegate.publish.settings import TargetSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A configuration that can be used. `fingerprint`: 16 hex digits over all files that it was read from."""
+
+    gateway: str
+    state: Path
+    buffer: BufferSettings
+    clock: Source
+    targets: tuple[TargetSettings, ...]
+    devices: tuple[Device, ...]
+    warnings: tuple[Problem, ...]
+    fingerprint: str
