@@ -1,50 +1,26 @@
-"""`tidegate profile list|show|diff|test`: what the shipped device profiles say, and whether they are read rightly."""
+"""`tidegate profile`: what the shipped device profiles say, and whether their golden vectors are read rightly."""
 
 import asyncio
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
 
 from tidegate import twins
-from tidegate.acquire.driver import Driver
-from tidegate.acquire.registry import drivers
-from tidegate.config.problems import Problems
-from tidegate.config.profiles import ProfileReader, SetTags, shown
-from tidegate.config.quantities import did_you_mean
+from tidegate.cli.opened import Opened, from_folder, modbus, open_all, open_set
+from tidegate.cli.profile_wire import identify, simulate
 from tidegate.errors import ConfigError
-from tidegate.model.device import Device
-from tidegate.model.tag import Tag, TagTable
 from tidegate.profiles import trial
-from tidegate.profiles.difference import Register, differences, registers
+from tidegate.profiles.difference import differences
 from tidegate.profiles.identity import Step
-from tidegate.profiles.profile import NoSet, Profile, RegisterSet, describe
+from tidegate.profiles.profile import describe
 from tidegate.profiles.shelf import Shelf, split
-from tidegate.profiles.vectors import Vector, untried
+from tidegate.profiles.vectors import untried
 
-DRIVER = "modbus"
 EXIT_DIFFERENT = 1
 EXIT_WRONG = 1
 MISSES_SHOWN_MAX = 20
-
-_FOLDER = click.option(
-    "--from", "folder", type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="A folder of vendor/model folders, instead of the shipped ones.",
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """One set of registers of a profile, read and checked: its tags, options of its devices, vectors."""
-
-    profile: Profile
-    set: RegisterSet
-    tags: SetTags
-    options: dict[str, str]
-    vectors: tuple[Vector, ...]
-    registers: tuple[Register, ...]
 
 
 @click.group()
@@ -55,14 +31,18 @@ def command() -> None:
     """
 
 
+command.add_command(identify)
+command.add_command(simulate)
+
+
 @command.command("list")
-@_FOLDER
+@from_folder
 def list_(folder: Path | None) -> None:
     """One line a set of registers: its name, for which firmware, how many tags, how sure it is."""
     shelf = Shelf(folder)
     rows = []
     for name in shelf.names():
-        for one in _open_all(shelf, name):
+        for one in open_all(shelf, name):
             chosen = name if len(one.profile.sets) == 1 else f"{name}@{one.set.name}"
             known = "yes" if one.profile.identity else "no"
             rows.append((chosen, describe(one.set), f"{len(one.tags.tags.tags)}", known, one.profile.evidence.value))
@@ -72,10 +52,10 @@ def list_(folder: Path | None) -> None:
 
 @command.command()
 @click.argument("name")
-@_FOLDER
+@from_folder
 def show(name: str, folder: Path | None) -> None:
     """Everything that a profile says: identity, bus, sources, and each register as it goes over the wire."""
-    opened = _open(Shelf(folder), name)
+    opened = open_set(Shelf(folder), name)
     profile = opened.profile
     click.echo(f"{profile.name}  {profile.vendor} {profile.model}: {profile.description}")
     if profile.aliases:
@@ -102,11 +82,11 @@ def show(name: str, folder: Path | None) -> None:
 @command.command()
 @click.argument("one", metavar="NAME")
 @click.argument("other", metavar="OTHER")
-@_FOLDER
+@from_folder
 def diff(one: str, other: str, folder: Path | None) -> None:
     """What two profiles, or two sets of one, read otherwise. Exit 1 when there is anything, 0 when there is nothing."""
     shelf = Shelf(folder)
-    first, second = _open(shelf, one), _open(shelf, other)
+    first, second = open_set(shelf, one), open_set(shelf, other)
     found = differences(first.registers, second.registers)
     for difference in found:
         click.echo(difference.tag)
@@ -121,7 +101,7 @@ def diff(one: str, other: str, folder: Path | None) -> None:
 @command.command()
 @click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option("--all", "every", is_flag=True, help="Every profile.")
-@_FOLDER
+@from_folder
 def test(names: tuple[str, ...], every: bool, folder: Path | None) -> None:
     """Read the golden vectors of profiles through the driver, against a simulated device on loopback.
 
@@ -134,7 +114,7 @@ def test(names: tuple[str, ...], every: bool, folder: Path | None) -> None:
     tried = shelf.names() if every else names
     for name in tried:
         try:
-            opened = [_open(shelf, name)] if split(name)[1] else _open_all(shelf, name)
+            opened = [open_set(shelf, name)] if split(name)[1] else open_all(shelf, name)
         except ConfigError as error:
             click.echo(f"FAIL  {name}: it can't be used")
             _echo_some([str(problem) for problem in error.problems])
@@ -154,7 +134,7 @@ def test(names: tuple[str, ...], every: bool, folder: Path | None) -> None:
 
 
 async def _try(one: Opened) -> list[trial.Miss]:
-    return await trial.run(_driver(), one.tags.tags.tags, one.options, one.profile.bus, one.vectors)
+    return await trial.run(modbus(), one.tags.tags.tags, one.options, one.profile.bus, one.vectors)
 
 
 def _echo_set(one: Opened, misses: Sequence[trial.Miss], without: Sequence[str]) -> None:
@@ -174,63 +154,6 @@ def _echo_some(lines: Sequence[str]) -> None:
 
 def _claim(holds: bool, what: str) -> None:
     click.echo(f"{'ok' if holds else 'FAIL':<4}  {what}")
-
-
-def _driver() -> type[Driver]:
-    found = drivers().get(DRIVER)
-    if found is None:
-        raise click.ClickException(f"the driver {DRIVER} is not installed: `tidegate doctor` says why")
-    return found
-
-
-def _open(shelf: Shelf, name: str) -> Opened:
-    """The set that a name means. Raises ConfigError, and BadParameter where nothing is meant."""
-    bare, choice = split(name)
-    problems = Problems()
-    reader = ProfileReader(shelf, problems)
-    profile = _profile(shelf, reader, problems, bare)
-    try:
-        chosen = profile.choose(choice)
-    except NoSet as none:
-        raise click.BadParameter(str(none), param_hint=f"{name!r}") from None
-    return _read(reader, problems, profile, chosen)
-
-
-def _open_all(shelf: Shelf, name: str) -> list[Opened]:
-    """All sets of a profile. Raises ConfigError."""
-    problems = Problems()
-    reader = ProfileReader(shelf, problems)
-    profile = _profile(shelf, reader, problems, name)
-    return [_read(reader, problems, profile, one) for one in profile.sets]
-
-
-def _profile(shelf: Shelf, reader: ProfileReader, problems: Problems, name: str) -> Profile:
-    if name not in shelf.names():
-        raise click.BadParameter(did_you_mean(name, shelf.names()), param_hint=f"{name!r}")
-    profile = reader.profile(name)
-    if profile is None:
-        raise ConfigError(problems.faults)
-    return profile
-
-
-def _read(reader: ProfileReader, problems: Problems, profile: Profile, one: RegisterSet) -> Opened:
-    """One set with all its files, as the driver understands it. Raises ConfigError, for warnings too."""
-    tags, vectors = reader.tags(profile, one), reader.vectors(profile, one)
-    options = {key: default.text for key, default in reader.device(profile).items()}
-    found = [*problems.faults, *problems.warnings]
-    if not found and tags is not None:
-        device = _device(profile, tags.tags.tags, options)
-        file = shown(profile.name, one.registers)
-        found = [replace(problem, file=problem.file or file) for problem in _driver().check([device])]
-        if not found:
-            wires = registers(tags.tags.tags, _driver().describe(device))
-            return Opened(profile, one, tags, options, vectors, tuple(wires))
-    raise ConfigError(found)
-
-
-def _device(profile: Profile, tags: Sequence[Tag], options: dict[str, str]) -> Device:
-    unit = profile.bus.unit
-    return Device(profile.name, DRIVER, "tcp://127.0.0.1:502", unit, TagTable(profile.name, tuple(tags)), (), options)
 
 
 def _step(step: Step) -> str:

@@ -78,6 +78,21 @@ class Place:
             return str(int.from_bytes(data, "big"))
         return ".".join(str(word) for word in words)
 
+    def words(self, text: str) -> tuple[int, ...]:
+        """Registers that say this text, as far as it fits: what a simulated device holds."""
+        numbers = [int(number) for number in re.findall(r"\d+", text)] + [0] * (2 * self.count)
+        if self.kind == Kind.NIBBLES:
+            return ((numbers[0] & 0xF) << 12 | (numbers[1] & 0xF) << 8 | numbers[2] & 0xFF,)
+        if self.kind in (Kind.DOTTED, Kind.UINT16):
+            return tuple(number & 0xFFFF for number in numbers[: self.count])
+        if self.kind == Kind.UINT32:
+            data = (numbers[0] & 0xFFFF_FFFF).to_bytes(4, "big")
+        elif self.kind == Kind.BYTES:
+            data = bytes(number & 0xFF for number in numbers[: 2 * self.count])
+        else:
+            data = text.encode()[: 2 * self.count].ljust(2 * self.count, b"\0")
+        return tuple(int.from_bytes(data[i : i + 2], "big") for i in range(0, len(data), 2))
+
     @classmethod
     def parse(cls, at: str, kind: str, length: int) -> "Place":
         """The place of `holding 0x0302`, a kind, and for a string its bytes, for `dotted` and `bytes` its parts.
@@ -106,6 +121,11 @@ class Wanted:
 
     field: str
     patterns: tuple[str, ...]
+
+    @property
+    def example(self) -> str:
+        """A text that fits."""
+        return self.patterns[0].replace("*", "").replace("?", "1")
 
     def fits(self, text: str) -> bool:
         """Whether a text is like one of them."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tidegate.profiles.firmware import Range
-from tidegate.profiles.identity import Step
+from tidegate.profiles.identity import Step, Wanted
 
 PROFILE_FILE, REGISTERS_FILE, VECTORS_FILE = "profile.toml", "registers.csv", "vectors.csv"
 # The column of registers.csv that is no tag's: which of the sources a register was taken from.
@@ -103,6 +103,11 @@ class Profile:
         held = [one for one in self.sets if not one.models and one.firmware.holds(wanted)]
         ranged = [one for one in held if not one.firmware.is_any]
         return self._only(ranged or held, f"it has no set of registers for firmware {wanted}")
+
+    def fitting(self, answer: str, firmware: str) -> RegisterSet:
+        """The set for a device that answered so when it was identified, and has this firmware. Raises NoSet."""
+        told = [one for one in self.sets if one.models and Wanted("answer", one.models).fits(answer)]
+        return told[0] if told else self.choose(firmware)
 
     def _only(self, found: Sequence[RegisterSet], what: str) -> RegisterSet:
         if len(found) == 1:

@@ -14,6 +14,7 @@ READ = Struct(">BHH")
 PDU_BYTES_MAX = 253
 EXCEPTION = 0x80
 READ_HOLDING, READ_INPUT, SERVER_ID, ENCAPSULATED = 3, 4, 17, 43
+READS = frozenset({READ_HOLDING, READ_INPUT})
 DEVICE_ID = 14
 ILLEGAL_FUNCTION, ILLEGAL_ADDRESS, ILLEGAL_VALUE = 1, 2, 3
 REGISTERS_MAX = 125
@@ -26,20 +27,21 @@ Words = Mapping[tuple[int, int], int]
 class Simulated:
     """What the device holds: `words()` by (function, wire address); registers that nobody gave are zero.
 
+    `even` are the functions that it answers at even addresses and for even counts only.
     `objects` are the device identification's, by number (0 vendor, 1 product, 2 revision), `server_id` what function
     17 says; without them the functions are unknown to it.
     """
 
     words: Callable[[], Words]
     registers_max: int = REGISTERS_MAX
-    even_only: bool = False
+    even: frozenset[int] = frozenset()
     objects: Mapping[int, str] = field(default_factory=dict)
     server_id: str = ""
 
     def reply(self, request: bytes) -> bytes:
         """The reply's PDU."""
         function = request[0]
-        if function in (READ_HOLDING, READ_INPUT):
+        if function in READS:
             return self._read(request)
         if function == SERVER_ID and self.server_id:
             text = self.server_id.encode()
@@ -52,7 +54,7 @@ class Simulated:
         if len(request) != READ.size:
             return bytes((request[0] | EXCEPTION, ILLEGAL_VALUE))
         function, address, count = READ.unpack(request)
-        odd = self.even_only and (address % 2 or count % 2)
+        odd = function in self.even and (address % 2 or count % 2)
         if not 1 <= count <= self.registers_max or odd:
             return bytes((function | EXCEPTION, ILLEGAL_VALUE))
         if address + count > 0x10000:

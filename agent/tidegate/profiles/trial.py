@@ -11,7 +11,7 @@ from tidegate.model.device import Device, Group
 from tidegate.model.frame import Frame, Reading, readings
 from tidegate.model.tag import Tag, TagTable, Type
 from tidegate.profiles.profile import Bus
-from tidegate.profiles.simulated import REGISTERS_MAX, Server, Simulated
+from tidegate.profiles.simulated import READS, REGISTERS_MAX, Server, Simulated
 from tidegate.profiles.vectors import BAD, Round, Vector, expected, rounds, same
 from tidegate.shape.shaper import Shaper
 
@@ -63,7 +63,7 @@ async def run(
 
 def _simulated(options: Mapping[str, str], bus: Bus) -> Simulated:
     limit = options.get("registers_max", "")
-    return Simulated(dict, int(limit) if limit.isdigit() else REGISTERS_MAX, bus.even_only)
+    return Simulated(dict, int(limit) if limit.isdigit() else REGISTERS_MAX, READS if bus.even_only else frozenset())
 
 
 def _judged(frame: Frame, table: TagTable, state: Round) -> list[Miss]:
