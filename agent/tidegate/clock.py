@@ -225,7 +225,7 @@ class Clock:
             return Trust.HOLDOVER, "a real-time clock set it, and nothing synchronises it"
         if self._source is Source.AUTO and self._synchronised is None:
             return Trust.HOLDOVER, "it stands at a plausible time, and the kernel can't be asked for more"
-        return Trust.UNSET, f"nothing has set it since the machine started: {MEANING}; {REMEDY}"
+        return Trust.UNSET, f"nothing has synchronised it since the machine started: {MEANING}; {REMEDY}"
 
     def _ask_kernel(self, mono_us: int) -> bool:
         if self._asked_us is None or mono_us - self._asked_us >= KERNEL_LOOK_US:

@@ -36,7 +36,7 @@ def test_verify_proves_a_buffer_at_rest(world: World) -> None:
     ran = tidegate("verify", str(world.folder))
 
     assert 0 == ran.exit_code
-    assert f"100 frames, {100 * READINGS} readings" in ran.output
+    assert f"100 frames, {100 * READINGS:,} readings" in ran.output
     assert "proven" in ran.output
 
 
@@ -87,7 +87,7 @@ def test_verify_proves_what_a_killed_agent_left(world: World) -> None:
     ran = tidegate("verify", str(asyncio.run(run()).folder))
 
     assert 0 == ran.exit_code
-    assert "1 frames" in ran.output
+    assert "1 frame, " in ran.output
 
 
 def test_verify_changes_nothing_that_the_next_start_needs(world: World) -> None:
@@ -115,7 +115,7 @@ def test_verify_of_a_running_agent_says_what_it_leaves_out(world: World) -> None
 
     assert 0 == ran.exit_code
     assert "an agent runs" in ran.output
-    assert "1 segments" in ran.output
+    assert "1 segment, " in ran.output
     assert "proven in part" in ran.output
 
 

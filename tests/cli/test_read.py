@@ -10,6 +10,8 @@ import pytest
 from pyModbusTCP.server import ModbusServer
 
 from demo.broker import free_port
+from tidegate.cli.read import REMEDIES
+from tidegate.errors import NoAnswer, NotConnected, Refused
 
 SIMULATED = """
 [gateway]
@@ -130,7 +132,7 @@ def test_a_silent_device_is_told_by_the_exit_code(tmp_path: Path) -> None:
 
     assert code == 1
     assert lines == ["t1  simulator sim://a"]
-    assert errors == "no answer: simulated silence at read 1\n"
+    assert errors.splitlines() == ["t1 was not read: simulated silence at read 1", f"-> {REMEDIES[NoAnswer]}"]
 
 
 def test_the_page_has_a_line_for_each_device_and_goes_on_after_each_fault(tmp_path: Path) -> None:
@@ -147,6 +149,9 @@ def test_the_page_has_a_line_for_each_device_and_goes_on_after_each_fault(tmp_pa
         "half NO N ms 4 2 group default: simulated refusal at read 2",
         "well yes N ms 4 0",
         "other yes N ms 4 0",
+        f"-> {REMEDIES[NoAnswer]}",
+        f"-> {REMEDIES[Refused]}",
+        f"-> {REMEDIES[NotConnected]}",
         "2 of 6 devices answered; 14 of 24 tags bad",
     ]
 

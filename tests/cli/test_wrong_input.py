@@ -1,5 +1,8 @@
 """Whatever a new user gets wrong is one clear error with what to do, the exit code that fits, and never a traceback."""
 
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -145,3 +148,31 @@ def test_doctor_has_a_code_of_its_own_for_a_configuration_that_can_not_be_used(t
 
     assert code == CONFIGURATION
     assert "FAULT    configuration: gateway.toml: does not exist" in said
+
+
+def test_a_table_in_another_language_is_told_which_columns_it_has(plant: Path) -> None:
+    (plant / "any.csv").write_bytes("名称,地址\n温度,sine\n".encode("gb18030"))
+    code, said = told(plant, "check", "gateway.toml")
+
+    assert code == CONFIGURATION
+    assert "any.csv:1: there is no column `name`. Add it to the first row, which has `名称`, `地址`" in said
+
+
+def test_of_a_running_gateway_the_second_start_and_the_wrong_target_are_refused(plant: Path) -> None:
+    command = [sys.executable, "-c", "from tidegate.cli.main import main; main()", "run", "gateway.toml"]
+    with subprocess.Popen(command, cwd=plant, stderr=subprocess.DEVNULL) as agent:
+        try:
+            deadline = time.monotonic() + 20
+            while told(plant, "status", "gateway.toml")[0]:
+                assert time.monotonic() < deadline
+            second = told(plant, "run", "gateway.toml")
+            target = told(plant, "buffer", "resubmit", "gateway.toml", "--target", "cloud")
+            export = told(plant, "buffer", "export", "gateway.toml", "--output", "none/x.csv")
+        finally:
+            agent.terminate()
+            agent.wait(20)
+
+    assert (second[0], target[0], export[0]) == (OTHER, OTHER, OTHER)
+    assert f"tidegate: state: held by another process (pid {agent.pid}): stop it, or ask it" in second[1]
+    assert "has no target 'cloud'; tidegate status names those it has" in target[1]
+    assert "tidegate: none/x.csv: No such file or directory. Name another --output" in export[1]

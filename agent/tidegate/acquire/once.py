@@ -26,11 +26,15 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a device gave. `faults` are what its groups, or its bus, failed with; empty when all of it was read."""
+    """What a device gave. `faults` are what its groups, or its bus, failed with; empty when all of it was read.
+
+    `kinds` are the kinds of these faults, in the order in which they were met.
+    """
 
     device: Device
     taken: tuple[Taken, ...]
     faults: tuple[str, ...]
+    kinds: tuple[type[DriverError], ...] = ()
 
     @property
     def answered(self) -> bool:
@@ -68,7 +72,7 @@ async def _read_bus(driver: Driver, devices: Sequence[Device]) -> list[Answer]:
                 try:
                     await _open(driver)
                 except DriverError as error:
-                    return [*answers, *(Answer(rest, (), (error.what,)) for rest in devices[at:])]
+                    return [*answers, *(Answer(rest, (), (error.what,), (type(error),)) for rest in devices[at:])]
             answer, open_ = await _read_device(driver, device)
             answers.append(answer)
     finally:
@@ -79,7 +83,7 @@ async def _read_bus(driver: Driver, devices: Sequence[Device]) -> list[Answer]:
 async def _read_device(driver: Driver, device: Device) -> tuple[Answer, bool]:
     """The answer of one device, and whether its bus is still open. A silent device is not asked for more."""
     taken: list[Taken] = []
-    faults: list[str] = []
+    faults: list[tuple[type[DriverError], str]] = []
     loop = asyncio.get_running_loop()
     for group in device.groups:
         began_s = loop.time()
@@ -89,21 +93,23 @@ async def _read_device(driver: Driver, device: Device) -> tuple[Answer, bool]:
         except TimeoutError:
             # Nobody knows what state the driver is in, so that its bus is opened anew.
             await _close(driver)
-            return _answer(device, taken, [f"it was not done within {group.deadline_s:g} s and a margin"]), False
+            late = f"it was not done within {group.deadline_s:g} s and a margin"
+            return _answer(device, taken, [(NoAnswer, late)]), False
         except NotConnected as error:
             await _close(driver)
-            return _answer(device, taken, [*faults, error.what]), False
+            return _answer(device, taken, [*faults, (type(error), error.what)]), False
         except NoAnswer as error:
-            return _answer(device, taken, [*faults, error.what]), True
+            return _answer(device, taken, [*faults, (type(error), error.what)]), True
         except DriverError as error:
-            faults.append(f"group {group.name}: {error.what}")
+            faults.append((type(error), f"group {group.name}: {error.what}"))
         else:
             taken.append(Taken(group, frame, loop.time() - began_s))
     return _answer(device, taken, faults), True
 
 
-def _answer(device: Device, taken: list[Taken], faults: list[str]) -> Answer:
-    return Answer(device, tuple(taken), tuple(faults))
+def _answer(device: Device, taken: list[Taken], faults: list[tuple[type[DriverError], str]]) -> Answer:
+    kinds = tuple(dict.fromkeys(kind for kind, _ in faults))
+    return Answer(device, tuple(taken), tuple(what for _, what in faults), kinds)
 
 
 async def _open(driver: Driver) -> None:

@@ -162,11 +162,18 @@ def export_command(
     """Write readings as CSV or as JSON lines. While an agent runs the newest segment is left out."""
     folder = state_folder(place)
     wanted = Wanted(epoch, first, last, -INT64_MAX if since is None else since, INT64_MAX if until is None else until)
-    with _held(folder) as held, click.open_file(str(output or "-"), "w", encoding="utf-8") as file:
+    with _held(folder) as held, _opened(output) as file:
         rows = export(folder, wanted, running=not held)
         count = _write_csv(file, rows) if form == "csv" else _write_json(file, rows)
     left_out = "" if held else "; an agent runs: what its newest segment holds is left out"
     click.echo(f"{counted(count, 'reading')}{left_out}", err=True)
+
+
+def _opened(output: Path | None) -> contextlib.AbstractContextManager[IO[Any]]:
+    try:
+        return click.open_file(str(output or "-"), "w", encoding="utf-8")
+    except OSError as error:
+        raise BufferFault(f"{output}: {error.strerror}. Name another --output") from None
 
 
 def _row(found: Exported) -> dict[str, Any]:
@@ -238,8 +245,9 @@ def _stored_lines(stored: Stored) -> list[str]:
     how = "shut down cleanly" if stored.clean else "the agent was killed: its next start recovers this"
     lines = [
         f"{stored.folder}: no agent runs; {how}",
-        f"{stored.readings} readings in {stored.segments} segments, {stored.bytes_used / 1e6:.1f} MB, "
-        f"{_time(stored.t0)} to {_time(stored.t1)}, {stored.boots} starts",
+        f"{counted(stored.readings, 'reading')} in {counted(stored.segments, 'segment')}, "
+        f"{stored.bytes_used / 1e6:.1f} MB, "
+        f"{_time(stored.t0)} to {_time(stored.t1)}, {counted(stored.boots, 'start')}",
     ]
     for epoch in stored.epochs:
         lines.append(f"epoch {epoch.epoch}: numbers {epoch.first}..{epoch.last}")
@@ -248,10 +256,11 @@ def _stored_lines(stored: Stored) -> list[str]:
 
 
 def _running_lines(found: dict[str, Any]) -> list[str]:
+    gaps, segments = counted(found["gaps"], "gap"), counted(found["segments"], "segment")
     lines = [
-        f"an agent runs; epoch {found['epoch']}, numbers {found['first']}..{found['last']}, {found['gaps']} gaps",
-        f"{found['segments']} segments, {found['bytes_used'] / 1e6:.1f} MB of {found['quota_bytes'] / 1e6:.0f} MB; "
-        f"since the start {found['readings']} readings in {found['commits']} commits, "
+        f"an agent runs; epoch {found['epoch']}, numbers {found['first']}..{found['last']}, {gaps}",
+        f"{segments}, {found['bytes_used'] / 1e6:.1f} MB of {found['quota_bytes'] / 1e6:.0f} MB; "
+        f"since the start {counted(found['readings'], 'reading')} in {counted(found['commits'], 'commit')}, "
         f"{found['shed_readings']} shed; {found['queue_readings']} wait for the next commit",
         f"last commit {found['commit_ms']} ms, slowest {found['commit_ms_max']} ms",
     ]
@@ -284,6 +293,7 @@ def _report_lines(report: Report) -> list[str]:
     return [
         *(f"damaged: {line}" for line in report.damage),
         *(f"note: {line}" for line in report.notes),
-        f"{report.segments} segments, {report.frames} frames, {report.readings} readings, "
+        f"{counted(report.segments, 'segment')}, {counted(report.frames, 'frame')}, "
+        f"{counted(report.readings, 'reading')}, "
         f"{report.bytes / 1e6:.1f} MB: {verdict}",
     ]

@@ -48,15 +48,19 @@ def letters(place: Path, as_json: bool) -> None:
 def resubmit(place: Path, target: str) -> None:
     """Send dead letters once more, after what was wrong at the broker was put right. The agent must run."""
     asked = ask(state_folder(place), "resubmit", target=target)
+    if target and target not in asked:
+        raise BufferFault(f"the gateway that runs there has no target {target!r}; tidegate status names those it has")
     for name, count in asked.items():
         click.echo(f"{name}: {counted(count, 'dead letter')} will be sent again")
 
 
 def _letters(folder: Path) -> list[dict[str, Any]]:
-    if not (folder / FILE).exists():
-        raise BufferFault(f"{folder}: there is no buffer here. Name the state folder, or the configuration")
     try:
+        if not (folder / FILE).exists():
+            raise BufferFault(f"{folder}: there is no buffer here. Name the state folder, or the configuration")
         held = lock.take(folder)
+    except OSError as error:
+        raise BufferFault(f"{error.filename}: {error.strerror}. Run this as the gateway's user") from None
     except BufferLocked:
         found: list[dict[str, Any]] = ask(folder, "letters")
         return found

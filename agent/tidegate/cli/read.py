@@ -5,7 +5,7 @@ import dataclasses
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -15,7 +15,7 @@ from tidegate.acquire.registry import drivers
 from tidegate.clock import Clock
 from tidegate.config.load import load
 from tidegate.config.quantities import did_you_mean
-from tidegate.errors import ConfigError
+from tidegate.errors import ConfigError, DriverError, InvalidReply, NoAnswer, NotConnected, Refused
 from tidegate.model import status
 from tidegate.model.device import Device, Group
 from tidegate.model.frame import Reading, readings
@@ -28,6 +28,12 @@ EXIT_BAD = 3
 FAULT_LETTERS_MAX = 90
 # The group of an address that no tag has.
 DEADLINE_S = 5.0
+REMEDIES: dict[type[DriverError], str] = {
+    NotConnected: "No connection: look at address, port and cable. Some machines take one connection, the gateway's",
+    NoAnswer: "No answer: look at the unit, and whether the machine is on; a slow one needs a longer timeout",
+    Refused: "Refused: look at addresses and `base`; tidegate check --wire shows which registers are asked for",
+    InvalidReply: "What answers does not speak as it should: look at the address, and at what else is on that bus",
+}
 
 
 @click.command()
@@ -107,6 +113,7 @@ def _page(answers: Sequence[Answer]) -> int:
     width = max([6, *(len(answer.device.name) for answer in answers)])
     click.echo(f"{'device':<{width}}  answered  round trip   tags    bad")
     tags = bad = silent = 0
+    kinds: dict[type[DriverError], None] = {}
     for answer in answers:
         polled = sum(len(group.tags) for group in answer.device.groups)
         wrong = sum(not status.is_good(reading.status) for reading in _readings(answer))
@@ -115,7 +122,10 @@ def _page(answers: Sequence[Answer]) -> int:
         said = "yes" if answer.answered else "NO"
         fault = f"  {'; '.join(answer.faults)}"[: FAULT_LETTERS_MAX + 2].rstrip()
         click.echo(f"{answer.device.name:<{width}}  {said:<8}  {trip:>10}  {polled:>5}  {wrong + unread:>5}{fault}")
+        kinds.update(dict.fromkeys(answer.kinds))
         tags, bad, silent = tags + polled, bad + wrong + unread, silent + (not answer.answered)
+    for remedy in _remedies(kinds):
+        click.echo(f"-> {remedy}")
     click.echo(
         f"{len(answers) - silent} of {counted(len(answers), 'device')} answered; {bad} of {counted(tags, 'tag')} bad"
     )
@@ -138,8 +148,14 @@ def _sheet(answer: Answer) -> int:
             bad = bad or not status.is_good(reading.status)
             click.echo(f"  {reading.tag:<{width}}  {_value(reading):>14}  {unit:<6}  {status.name(reading.status)}")
     for fault in answer.faults:
-        click.echo(f"no answer: {fault}", err=True)
+        click.echo(f"{device.name} was not read: {fault}", err=True)
+    for remedy in _remedies(answer.kinds):
+        click.echo(f"-> {remedy}", err=True)
     return EXIT_SILENT if answer.faults else EXIT_BAD if bad else 0
+
+
+def _remedies(kinds: Iterable[type[DriverError]]) -> list[str]:
+    return [REMEDIES[kind] for kind in kinds if kind in REMEDIES]
 
 
 def _readings(answer: Answer) -> Iterator[Reading]:

@@ -27,6 +27,8 @@ UNSCALED = frozenset({Type.BOOL, Type.STRING})
 
 HEARTBEAT_S_MIN, HEARTBEAT_S_MAX = 0.1, 86_400.0
 TEXT_LETTERS_MAX = 1000
+# Of a first row that names no column that we know, so much is repeated.
+COLUMNS_SHOWN, COLUMN_LETTERS_SHOWN = 8, 20
 # float64 holds every whole number up to here.
 EXACT_MAX = 2**53
 WIDE = {Type.INT64: 2**63, Type.UINT64: 2**64 - 1}
@@ -83,7 +85,15 @@ def read_tags(sheet: Sheet, defaults: Mapping[str, Default], groups: Collection[
 
 def _rename(column: str, columns: Collection[str]) -> str:
     near = did_you_mean(column, columns)
-    return f"Rename `{near.split('`')[1]}`, or add it" if "`" in near else "Add it to the first row"
+    return (
+        f"Rename `{near.split('`')[1]}`, or add it"
+        if "`" in near
+        else f"Add it to the first row, which has {_listed(columns)}"
+    )
+
+
+def _listed(columns: Collection[str]) -> str:
+    return ", ".join(f"`{column[:COLUMN_LETTERS_SHOWN]}`" for column in list(columns)[:COLUMNS_SHOWN])
 
 
 class _TagRow:
