@@ -5,6 +5,7 @@ Its standard output is a pickle of the Config, or of the tuple of problems for w
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,10 +14,10 @@ from tidegate.config.load import load
 from tidegate.errors import ConfigError
 
 
-def main(path: Path, out: BinaryIO) -> None:
+def main(path: Path, env: Mapping[str, str], out: BinaryIO) -> None:
     """Load, and hand over."""
     try:
-        found = load(path, os.environ)
+        found = load(path, env)
     except ConfigError as error:
         SecretlessPickler(out, protocol=5).dump(error.problems)
         return
@@ -24,4 +25,4 @@ def main(path: Path, out: BinaryIO) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.stdout.buffer)
+    main(Path(sys.argv[1]), os.environ, sys.stdout.buffer)
