@@ -91,12 +91,14 @@ def test_targets_come_and_go_and_a_new_one_is_owed_what_comes_from_now_on(servic
 
 
 def test_a_changed_target_goes_on_where_it_was(service: Service) -> None:
-    service.wait(connected)
+    before = service.wait(connected)
     service.reload(service.text + 'window = 4\nprefix = "elsewhere"\n')
     after = service.wait(connected)
 
     assert 4 == after["targets"][0]["window"]
     assert after["targets"][0]["backlog"] < 20
+    # A run's number is never given to another run, or a subscriber would see holes in it.
+    assert after["targets"][0]["runs"] > before["targets"][0]["runs"]
 
 
 @pytest.mark.parametrize(

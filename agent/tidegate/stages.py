@@ -72,6 +72,8 @@ class Stages:
         self._know(config)
         sink = ShapedSink(self._shaper, buffer)
         buffer.listen(sink.follow)
+        # Of targets that left, by name: should one come back, its runs go on.
+        self._runs: dict[str, int] = {}
         self.poller = Poller(config.devices, drivers, sink, buffer.tell, clock, Random())
         self.targets = [self._target(settings) for settings in config.targets]
         self._polling: asyncio.Task[None] | None = None
@@ -145,8 +147,9 @@ class Stages:
     def _target(self, settings: TargetSettings) -> Target:
         config = self.config
         return Target(
-            settings, config.gateway, self._buffer, self._clock, self.poller.count, self._version, config.fingerprint
-        )
+            settings, config.gateway, self._buffer, self._clock, self.poller.count, self._version, config.fingerprint,
+            runs=self._runs.get(settings.name, 0),
+        )  # fmt: skip
 
     def _publish(self, target: Target) -> None:
         self._publishing[target.name] = asyncio.create_task(target.run(), name=f"target {target.name}")
@@ -155,6 +158,7 @@ class Stages:
         """Say goodbye to brokers. What their targets had in flight is sent again, or was acknowledged."""
         names = {settings.name for settings in leaving}
         await cancelled([self._publishing.pop(name) for name in names])
+        self._runs |= {target.name: target.runs for target in self.targets if target.name in names}
         self.targets[:] = [target for target in self.targets if target.name not in names]
 
     async def _last_words(self) -> None:

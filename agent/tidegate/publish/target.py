@@ -39,7 +39,10 @@ PATIENCE_S = 90.0
 
 
 class Target:
-    """One target of a gateway. `devices` tells how many are up and down, `config` is the fingerprint of the files."""
+    """One target of a gateway. `devices` tells how many are up and down, `config` is the fingerprint of the files.
+
+    `runs` were begun by targets of its name before it, since the gateway started: their numbers are not used again.
+    """
 
     def __init__(
         self,
@@ -51,6 +54,7 @@ class Target:
         version: str,
         config: str,
         rng: Random | None = None,
+        runs: int = 0,
     ) -> None:
         self._settings = settings
         self._buffer = buffer
@@ -59,7 +63,7 @@ class Target:
         self._version = version
         self.config = config
         self._rng = rng or Random()
-        self._counts = Counts()
+        self._counts = Counts(runs)
         suspects = Suspects(settings.message_bytes_max)
         self._returning = Returning(settings, suspects, self._rng)
         self._arrears = Arrears(settings.name, buffer, clock)
@@ -81,6 +85,11 @@ class Target:
     def name(self) -> str:
         """As configured."""
         return self._settings.name
+
+    @property
+    def runs(self) -> int:
+        """How many runs targets of its name have begun since the gateway started."""
+        return self._counts.runs
 
     @property
     def connected(self) -> bool:
