@@ -1,45 +1,26 @@
-"""A disk whose n-th sync, write or read fails: the buffer lives, says nothing false, and is well again soon."""
+"""A disk whose n-th sync, write or read fails: at test size, and at numbers where it once cost something."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.adversity.fault_writer import FRAMES, WELL_S
-from tests.adversity.shim import build, under
+from tests.adversity.faulty import Fault
+from tests.campaigns.storage_sweep import FAULTS, sweep
 
-ROOT = Path(__file__).parent.parent.parent
-# (mode of faults.c, how many numbers): a commit that failed is tried again after a second.
-SWEEPS = {
-    "sync EIO": (1, 6),
-    "write ENOSPC": (2, 6),
-    "write EIO": (3, 6),
-    "write cut short": (4, 6),
-    "read EIO": (5, 6),
+HURT = {
+    "a lock that could not be written was never let go of": ([Fault.WRITE_EIO], [1, 4]),
+    "a start that failed left control.db open": ([Fault.READ_ONLY, Fault.SYNC_EIO], [2, 13, 55]),
+    "a newest segment that could not be synced was salvaged without room": ([Fault.SYNC_ENOSPC], [8, 9]),
+    "a newest segment that could not be read for a second was given up": ([Fault.READ_EIO], [48, 55, 70]),
 }
 
 
-@pytest.mark.parametrize(("mode", "count"), SWEEPS.values(), ids=SWEEPS.keys())
-def test_the_nth_fault_costs_nothing(tmp_path: Path, mode: int, count: int) -> None:
-    state, control = tmp_path / "state", tmp_path / "control"
-    control.write_bytes(bytes(16))
-    environment = under(build("faults", tmp_path), FAULTS_BELOW=state, FAULTS_BY=control)
-    command = [
-        sys.executable,
-        "-m",
-        "tests.adversity.fault_writer",
-        str(state),
-        str(control),
-        str(mode),
-        "1",
-        str(count),
-    ]
-    ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    assert 0 == ran.returncode, ran.stderr[-2000:]
-    found = json.loads(ran.stdout)
+@pytest.mark.parametrize(("faults", "numbers"), HURT.values(), ids=HURT.keys())
+def test_what_once_hurt_does_so_no_more(tmp_path: Path, faults: list[Fault], numbers: list[int]) -> None:
+    assert [] == [str(found) for found in sweep(numbers, tmp_path, faults) if not found.holds]
 
-    assert (True, [], count * FRAMES) == (found["right"], found["damage"], found["put"])
-    assert max(moment["well_s"] for moment in found["moments"]) <= WELL_S
-    assert mode == 5 or all(moment["failed"] for moment in found["moments"])
+
+def test_the_nth_fault_costs_nothing(tmp_path: Path) -> None:
+    found = sweep((3, 40, 90), tmp_path, (*FAULTS, Fault.WRITE_SHORT))
+
+    assert [] == [str(one) for one in found if not one.holds]

@@ -15,7 +15,7 @@ def lay(folder: Path) -> bool:
     """Lay it down where it is missing and the disk has room; whether it lies. Raises OSError when the disk fails."""
     path = folder / FILE
     found = os.statvfs(folder)
-    if path.exists():
+    if path.exists() and path.stat().st_size == BALLAST_BYTES:
         return True
     if found.f_bavail * found.f_frsize < FREE_BYTES_MIN:
         return False

@@ -17,7 +17,7 @@ from tidegate.buffer.committer import Committed, Committer
 from tidegate.buffer.letters import Letters
 from tidegate.buffer.recovery import recover
 from tidegate.buffer.scrub import Scrubber, ScrubStatus
-from tidegate.buffer.segment import Found, sync_folder
+from tidegate.buffer.segment import Found
 from tidegate.buffer.settings import BufferSettings
 from tidegate.buffer.state import SEGMENTS, State
 from tidegate.buffer.writer import Writer
@@ -131,8 +131,6 @@ class Buffer:
             except (sqlite3.Error, OSError):
                 ballast.drop(folder)
                 state = recover(settings, clock, targets, identity())
-            ballast.lay(folder)
-            sync_folder(folder)
         except (sqlite3.Error, OSError) as error:
             os.close(held)
             raise BufferFault(

@@ -4,6 +4,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from tidegate.buffer.image import await_bytes
 from tidegate.buffer.segment import Damage, Found, collect, look
 from tidegate.errors import BufferFault
 from tidegate.model.gap import Why
@@ -19,6 +20,7 @@ def page(path: Path, first: int, last: int, bytes_max: int) -> Found:
         found = _once(path, first, last, bytes_max)
         if not found.damaged:
             break
+        await_bytes(path)
     return found
 
 

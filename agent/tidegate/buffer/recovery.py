@@ -12,14 +12,16 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from tidegate.buffer import ballast
 from tidegate.buffer.block import NO_HASH
 from tidegate.buffer.catalog import SALVAGED, Catalog, Entry, Numbering, files_of
 from tidegate.buffer.control import FILE, Control
 from tidegate.buffer.cursors import Cursors
+from tidegate.buffer.image import await_bytes
 from tidegate.buffer.ledger import Ledger
 from tidegate.buffer.missing import unnamed
 from tidegate.buffer.salvage import Salvaged, put_aside, salvage
-from tidegate.buffer.segment import connect, is_refusal, look, seal_file, size_of
+from tidegate.buffer.segment import connect, is_refusal, look, seal_file, size_of, sync_folder
 from tidegate.buffer.settings import BufferSettings
 from tidegate.buffer.state import SEGMENTS, State, is_full, quarantine, unlink
 from tidegate.buffer.survey import LOOKS, survey
@@ -81,7 +83,10 @@ def recover(settings: BufferSettings, clock: Clock, targets: Sequence[str], iden
     """
     control, reason = _open_control(settings)
     try:
-        return _settle(_find(settings, control, reason), settings, clock, targets, identity)
+        state = _settle(_find(settings, control, reason), settings, clock, targets, identity)
+        ballast.lay(settings.folder)
+        sync_folder(settings.folder)
+        return state
     except BaseException:
         control.close()
         raise
@@ -126,6 +131,7 @@ def _open_control(settings: BufferSettings) -> tuple[Control, str]:
             return Control.open(path), ""
         except BufferDamaged as error:
             damage = str(error)
+            await_bytes(path)
     aside = quarantine(settings.folder, path, settings.quarantine_bytes_max)
     log.error("%s; put aside as %s. Numbers begin again in a new epoch", damage, aside.name)
     return Control.open(path), f"{FILE} could not be proven"
@@ -168,11 +174,13 @@ def _salvage(
 
 def _readable(path: Path) -> bool:
     """Whether SQLite opens it at all. Blocks are proven when they are read, or by `tidegate buffer verify`."""
-    try:
-        with closing(look(path)) as db:
-            return bool(db.execute("SELECT max(first) FROM blocks").fetchone() is not None)
-    except sqlite3.DatabaseError:
-        return False
+    for _ in range(LOOKS):
+        try:
+            with closing(look(path)) as db:
+                return bool(db.execute("SELECT max(first) FROM blocks").fetchone() is not None)
+        except sqlite3.DatabaseError:
+            await_bytes(path)
+    return False
 
 
 def _prove_unsealed(found: Findings, path: Path, epoch: str, first: int) -> None:

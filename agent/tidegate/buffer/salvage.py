@@ -13,12 +13,13 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from struct import error as StructError
-from struct import pack_into, unpack_from
+from struct import pack_into
 
 from tidegate.buffer.block import NO_HASH, Block, prove
 from tidegate.buffer.catalog import SALVAGED, Entry, file_parts
+from tidegate.buffer.image import PAGE_BYTES, await_bytes, image, opened
 from tidegate.buffer.missing import unnamed
-from tidegate.buffer.segment import COLUMNS, SCHEMA, Meta, Segment, is_refusal, meta_of
+from tidegate.buffer.segment import COLUMNS, SCHEMA, Meta, Segment, meta_of
 from tidegate.buffer.state import State, quarantine, unlink
 from tidegate.errors import BufferDamaged
 from tidegate.model.gap import Gap, Why
@@ -31,9 +32,7 @@ SALVAGES_MAX = 4
 STEPS_MAX = 100_000  # Stretches of one segment that can't be read; past them the rest of it counts as lost.
 POWERS_MAX = 62
 BATCH_BYTES = 4 << 20
-# A segment whose first page is damaged is read from memory, with that page put in its place.
 WHOLE_BYTES_MAX = 256 << 20
-PAGE_BYTES = 4096
 
 UNREADABLE = (sqlite3.DatabaseError, BufferDamaged, TypeError, ValueError, OverflowError, StructError)
 
@@ -115,33 +114,33 @@ def put_aside(folder: Path, salvaged: Salvaged, bytes_max: int) -> None:
 
 
 def _open(path: Path, connect: Callable[[Path], sqlite3.Connection]) -> sqlite3.Connection:
-    """A connection for reading it; from memory, with its first page replaced, where SQLite does not even know it."""
+    """A connection for reading it: from memory, so that no page is lost to a read that fails now and again.
+
+    Where SQLite does not even know it, its first page is replaced.
+    """
+    if path.stat().st_size > WHOLE_BYTES_MAX:
+        return connect(path)
+    await_bytes(path)
+    db = opened(image(path))
     try:
-        db = connect(path)
-        try:
-            db.execute("SELECT 1 FROM blocks LIMIT 1").fetchone()
-        except BaseException:
-            db.close()
-            raise
-        return db
-    except sqlite3.DatabaseError as error:
-        if is_refusal(error):
-            raise
-        size = path.stat().st_size
-        content = bytearray(path.read_bytes() if PAGE_BYTES < size <= WHOLE_BYTES_MAX else b"")
-    if len(content) > PAGE_BYTES:
-        # Every segment is made by the same text, so that its first page differs by the count of pages only.
-        with closing(sqlite3.connect(":memory:")) as model:
-            model.executescript(SCHEMA)
-            content[:PAGE_BYTES] = model.serialize()[:PAGE_BYTES]
-        del content[len(content) // PAGE_BYTES * PAGE_BYTES :]
-        pack_into(">I", content, 28, len(content) // PAGE_BYTES)
-        pack_into(">I", content, 92, unpack_from(">I", content, 24)[0])
-    db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-    if content:
-        with suppress(sqlite3.Error):
-            db.deserialize(bytes(content))
+        db.execute("SELECT 1 FROM blocks LIMIT 1").fetchone()
+    except sqlite3.DatabaseError:
+        db.close()
+        return opened(_with_first_page(image(path)))
     return db
+
+
+def _with_first_page(content: bytes) -> bytes:
+    """Every segment is made by the same text, so that its first page differs by the count of pages only."""
+    if len(content) <= PAGE_BYTES:
+        return b""
+    with closing(sqlite3.connect(":memory:")) as model:
+        model.executescript(SCHEMA)
+        first = bytearray(model.serialize()[:PAGE_BYTES])
+    pack_into(">I", first, 28, len(content) // PAGE_BYTES)
+    first[24:28] = content[24:28]
+    first[92:96] = content[24:28]
+    return bytes(first) + content[PAGE_BYTES:]
 
 
 def _rows(db: sqlite3.Connection) -> Generator[Block, None, None]:

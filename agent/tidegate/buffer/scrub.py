@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tidegate.buffer.block import prove
 from tidegate.buffer.catalog import Entry
+from tidegate.buffer.image import await_bytes
 from tidegate.buffer.salvage import SALVAGES_MAX, readable_from, salvage
 from tidegate.buffer.segment import Damage, blocks_from, look
 from tidegate.buffer.state import State
@@ -61,6 +62,7 @@ def prove_step(path: Path, first: int, last: int, bytes_max: int) -> Step:
         step = _once(path, first, last, bytes_max)
         if not step.damaged:
             break
+        await_bytes(path)
     return step
 
 

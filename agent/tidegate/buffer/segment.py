@@ -34,6 +34,7 @@ REFUSALS = frozenset(
         sqlite3.SQLITE_LOCKED,
     }
 )
+READ_ERRORS = frozenset({sqlite3.SQLITE_IOERR, sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ})
 
 COLUMNS = "first, last, frames, readings, t0, t1, codec, crc32, prev, data"
 
@@ -72,7 +73,10 @@ class Found:
 
 def is_refusal(error: sqlite3.Error) -> bool:
     """Whether the disk or its owner refused, so that the file itself need not be damaged."""
-    return isinstance(error, sqlite3.OperationalError) and getattr(error, "sqlite_errorcode", 0) & 0xFF in REFUSALS
+    code = getattr(error, "sqlite_errorcode", 0)
+    # A read that fails may be a bad sector, and is asked again; any other I/O error says nothing of what is there.
+    refused = code & 0xFF in REFUSALS or (code & 0xFF == sqlite3.SQLITE_IOERR and code not in READ_ERRORS)
+    return isinstance(error, sqlite3.OperationalError) and refused
 
 
 def connect(path: Path, checkpoint_pages: int = CHECKPOINT_PAGES) -> sqlite3.Connection:

@@ -2,11 +2,13 @@
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tidegate.buffer.block import Block, decode, prove
 from tidegate.buffer.catalog import SALVAGED, Entry, file_parts
+from tidegate.buffer.image import await_bytes, broken_journal, image, opened
 from tidegate.buffer.segment import COLUMNS, Meta, meta_of, size_of
 from tidegate.errors import BufferDamaged
 from tidegate.model.frame import Frame, Kind
@@ -61,10 +63,16 @@ class _Sum:
 
 def survey(path: Path, connect: Callable[[Path], sqlite3.Connection]) -> Survey:
     """Prove a segment through a connection of the caller's making; looks LOOKS times before it says damaged."""
+    broken = broken_journal(path)
+    if broken:
+        # SQLite would take the commits up to there for all that there were.
+        with closing(opened(image(path))) as db:
+            return replace(_judged(path, db), damage=broken)
     for _ in range(LOOKS - 1):
         found = _once(path, connect)
         if not found.damage:
             return found
+        await_bytes(path)
     return _once(path, connect)
 
 
@@ -75,14 +83,17 @@ def _once(path: Path, connect: Callable[[Path], sqlite3.Connection]) -> Survey:
         return Survey(
             path, None, None, 0, str(error), refused=error if isinstance(error, sqlite3.OperationalError) else None
         )
+    with closing(db):
+        return _judged(path, db)
+
+
+def _judged(path: Path, db: sqlite3.Connection) -> Survey:
     try:
         return _prove(path, db)
     except sqlite3.OperationalError as error:
         return Survey(path, None, None, 0, str(error), refused=error)
     except (sqlite3.DatabaseError, BufferDamaged, TypeError, ValueError) as error:
         return Survey(path, None, None, 0, str(error))
-    finally:
-        db.close()
 
 
 def _prove(path: Path, db: sqlite3.Connection) -> Survey:

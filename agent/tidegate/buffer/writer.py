@@ -16,9 +16,10 @@ from pathlib import Path
 from tidegate.buffer import ballast, missing
 from tidegate.buffer.block import NO_HASH, Block, Encoded, encode
 from tidegate.buffer.catalog import Entry, Numbering
+from tidegate.buffer.image import await_bytes
 from tidegate.buffer.retention import free, make_room, prune_ledger
 from tidegate.buffer.salvage import Salvaged, adopt, put_aside, salvage
-from tidegate.buffer.segment import Damage, Found, Meta, Segment, collect, connect, seal_file
+from tidegate.buffer.segment import Damage, Found, Meta, Segment, collect, connect, is_refusal, seal_file
 from tidegate.buffer.state import State, faults, is_full, unlink
 from tidegate.buffer.survey import Survey, survey
 from tidegate.errors import BufferFault
@@ -239,7 +240,7 @@ class Writer:
             state.active = None
         if path.exists() or state.catalog.active is not None:
             found = survey(path, connect) if path.exists() else Survey(path, None, None, 0, "it is missing")
-            if found.refused is not None:
+            if found.refused is not None and is_refusal(found.refused):
                 raise found.refused
             if found.entry is None and not found.damage and state.catalog.active is None:
                 unlink(path)
@@ -332,6 +333,8 @@ class Writer:
             found = collect(self._state.active.db, first, min(last, entry.last), bytes_max)
             if found.damaged:
                 found = collect(self._state.active.db, first, min(last, entry.last), bytes_max)
+            if found.damaged and not await_bytes(self._state.active.path, 0):
+                raise BufferFault(f"{self._state.active.path.name} can't be read just now")
         self.note(epoch, found.damaged)
         return found
 
