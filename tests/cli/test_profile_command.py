@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tidegate.cli.main import group
+from tidegate.config.tables import profiles
 from tidegate.errors import ConfigError
 
 PROFILE = """vendor = "Acme"
@@ -54,8 +55,10 @@ def test_list_has_a_line_a_set_with_its_firmware_tags_and_evidence() -> None:
 
     assert ran.exit_code == 0
     assert lines[0].split() == ["profile", "for", "tags", "identified", "evidence"]
-    assert "janitza/umg96rm               firmware >=1.14   28    no          vendor document" in lines
-    assert lines[-1] == "22 profiles, 23 sets of registers"
+    (line,) = [line.split() for line in lines if line.startswith("janitza/umg96rm")]
+    assert [*line[:3], *line[4:]] == ["janitza/umg96rm", "firmware", ">=1.14", "no", "vendor", "document"]
+    assert int(line[3]) > 20
+    assert lines[-1] == f"{len(profiles())} profiles, {len(lines) - 2} sets of registers"
 
 
 def test_show_says_all_that_is_known() -> None:
@@ -111,12 +114,13 @@ def test_diff_of_a_set_with_itself_finds_nothing() -> None:
 
 def test_every_shipped_profile_passes_its_test() -> None:
     ran = profile("test", "--all")
-    last = ran.output.splitlines()[-3:]
+    last = ran.output.splitlines()[-4:]
 
     assert ran.exit_code == 0, ran.output
-    assert [line[:4] for line in last] == ["ok  "] * 3
+    assert [line[:4] for line in last] == ["ok  "] * 4
     assert "0 of them without a vector" in last[1]
-    assert "0 read wrongly" in last[2]
+    assert "0 whose own device is not found" in last[2]
+    assert "0 read wrongly" in last[3]
 
 
 def test_a_wrong_vector_and_a_tag_without_one_fail_the_test(vendors: Path) -> None:
@@ -126,10 +130,24 @@ def test_a_wrong_vector_and_a_tag_without_one_fail_the_test(vendors: Path) -> No
     assert "FAIL  acme/m1@old: 3 tags, 2 vectors, 1 wrong" in ran.output
     assert "      I has no vector" in ran.output
     assert "      row 2 U: raw 0.0 instead of 230.25; value 0.0 instead of 230.25" in ran.output
-    assert ran.output.splitlines()[-2:] == [
+    assert ran.output.splitlines()[-3:] == [
         "FAIL  2 sets of registers with 5 tags, 1 of them without a vector (limit 0)",
+        "ok    0 sets with an identity, 0 whose own device is not found (limit 0)",
         "FAIL  4 vectors, 1 read wrongly (limit 0)",
     ]
+
+
+def test_an_identity_that_does_not_find_its_own_device_fails_the_test(vendors: Path) -> None:
+    place = vendors / "acme" / "m1"
+    step = '[[identity]]\nask = "registers"\nat = "input 0x0000"\nis = "7"\nfirmware = {{ at = "{}" }}\n\n[table]'
+    (place / "registers.csv").write_text(NEW)
+    (place / "profile.toml").write_text(PROFILE.replace("[table]", step.format("input 0x0030")))
+    ran = profile("test", "acme/m1@new", vendors=vendors)
+
+    assert ran.exit_code == 1
+    assert "FAIL  acme/m1@new: 2 tags, 2 vectors, 0 wrong" in ran.output
+    assert "      firmware 1.14 is read as 1" in ran.output
+    assert "FAIL  1 sets with an identity, 1 whose own device is not found (limit 0)" in ran.output
 
 
 def test_one_set_is_tried_when_it_is_named(vendors: Path) -> None:

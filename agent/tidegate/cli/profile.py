@@ -105,43 +105,54 @@ def diff(one: str, other: str, folder: Path | None) -> None:
 def test(names: tuple[str, ...], every: bool, folder: Path | None) -> None:
     """Read the golden vectors of profiles through the driver, against a simulated device on loopback.
 
-    Exit 0 when every profile can be used, every tag has a vector, and every vector is read as it must be.
+    Exit 0 when every profile can be used, every tag has a vector, every vector is read as it must be, and every device
+    that has an identity is found by it.
     """
     if every == bool(names):
         raise click.UsageError("name profiles, or give --all")
     shelf = Shelf(folder)
-    sets = tags = vectors = wrong = bare = broken = 0
-    tried = shelf.names() if every else names
-    for name in tried:
+    tried = shelf.names() if every else list(names)
+    sets, broken = _open_some(shelf, tried)
+    profiles = list({one.profile.name: one.profile for one in sets}.values())
+    tags = sum(len(one.tags.tags.tags) for one in sets)
+    wrong = bare = unknown = 0
+    for one in sets:
+        misses = asyncio.run(_try(one))
+        without = untried(one.tags.tags.tags, one.vectors)
+        lost = asyncio.run(trial.recognised(profiles, one.profile, one.set, one.vectors))
+        _echo_set(one, misses, without, lost)
+        wrong, bare, unknown = wrong + len(misses), bare + len(without), unknown + bool(lost)
+    asked = sum(bool(one.profile.identity) for one in sets)
+    click.echo(f"decoder: {twins.running().get('tidegate_drivers.modbus._codec', 'of the driver')}")
+    _claim(not broken, f"{len(tried)} profiles, {broken} that can't be used (limit 0)")
+    _claim(not bare, f"{len(sets)} sets of registers with {tags} tags, {bare} of them without a vector (limit 0)")
+    _claim(not unknown, f"{asked} sets with an identity, {unknown} whose own device is not found (limit 0)")
+    _claim(not wrong, f"{sum(len(one.vectors) for one in sets)} vectors, {wrong} read wrongly (limit 0)")
+    sys.exit(EXIT_WRONG if broken or bare or unknown or wrong else 0)
+
+
+def _open_some(shelf: Shelf, names: Sequence[str]) -> tuple[list[Opened], int]:
+    """All sets that these names mean, and how many of the names can't be used, which are told."""
+    sets, broken = [], 0
+    for name in names:
         try:
-            opened = [open_set(shelf, name)] if split(name)[1] else open_all(shelf, name)
+            sets += [open_set(shelf, name)] if split(name)[1] else open_all(shelf, name)
         except ConfigError as error:
             click.echo(f"FAIL  {name}: it can't be used")
             _echo_some([str(problem) for problem in error.problems])
             broken += 1
-            continue
-        for one in opened:
-            misses = asyncio.run(_try(one))
-            without = untried(one.tags.tags.tags, one.vectors)
-            _echo_set(one, misses, without)
-            sets, tags, vectors = sets + 1, tags + len(one.tags.tags.tags), vectors + len(one.vectors)
-            wrong, bare = wrong + len(misses), bare + len(without)
-    click.echo(f"decoder: {twins.running().get('tidegate_drivers.modbus._codec', 'of the driver')}")
-    _claim(not broken, f"{len(tried)} profiles, {broken} that can't be used (limit 0)")
-    _claim(not bare, f"{sets} sets of registers with {tags} tags, {bare} of them without a vector (limit 0)")
-    _claim(not wrong, f"{vectors} vectors, {wrong} read wrongly (limit 0)")
-    sys.exit(EXIT_WRONG if broken or bare or wrong else 0)
+    return sets, broken
 
 
 async def _try(one: Opened) -> list[trial.Miss]:
     return await trial.run(modbus(), one.tags.tags.tags, one.options, one.profile.bus, one.vectors)
 
 
-def _echo_set(one: Opened, misses: Sequence[trial.Miss], without: Sequence[str]) -> None:
+def _echo_set(one: Opened, misses: Sequence[trial.Miss], without: Sequence[str], lost: str) -> None:
     name = f"{one.profile.name}@{one.set.name}"
-    found = "FAIL" if misses or without else "ok"
+    found = "FAIL" if misses or without or lost else "ok"
     click.echo(f"{found:<4}  {name}: {len(one.tags.tags.tags)} tags, {len(one.vectors)} vectors, {len(misses)} wrong")
-    _echo_some([f"{tag} has no vector" for tag in without])
+    _echo_some([f"{tag} has no vector" for tag in without] + [lost] * bool(lost))
     _echo_some([f"row {m.vector.row} {m.vector.tag}: {m.what}" for m in misses])
 
 

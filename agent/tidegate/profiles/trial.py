@@ -1,4 +1,4 @@
-"""The trial: golden vectors through the real driver, against a simulated device that holds their words."""
+"""The trial: golden vectors through the real driver, and identity steps, against simulated devices of the profile."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +10,11 @@ from tidegate.model import status
 from tidegate.model.device import Device, Group
 from tidegate.model.frame import Frame, Reading, readings
 from tidegate.model.tag import Tag, TagTable, Type
-from tidegate.profiles.profile import Bus
+from tidegate.profiles.asking import Asker
+from tidegate.profiles.finding import find
+from tidegate.profiles.firmware import key
+from tidegate.profiles.likeness import likeness, version_of
+from tidegate.profiles.profile import Bus, Profile, RegisterSet
 from tidegate.profiles.simulated import READS, REGISTERS_MAX, Server, Simulated
 from tidegate.profiles.vectors import BAD, Round, Vector, expected, rounds, same
 from tidegate.shape.shaper import Shaper
@@ -59,6 +63,30 @@ async def run(
         finally:
             await reader.close()
     return [*strangers, *misses]
+
+
+async def recognised(profiles: Sequence[Profile], profile: Profile, one: RegisterSet, vectors: Sequence[Vector]) -> str:
+    """Whether a simulated device of this set is found among profiles, alone and with this set: what is wrong, or "".
+
+    A profile without an identity has nothing that could be wrong.
+    """
+    if not profile.identity:
+        return ""
+    firmware = version_of(one.firmware)
+    device = likeness(profile, one, vectors, firmware, lambda: 0.0, 1.0)
+    async with Server(device) as server, Asker("127.0.0.1", server.port, 1, DEADLINE_S, 0.0) as asker:
+        found = await find(profiles, asker)
+    others = [match.profile.name for match in found.matches if match.profile.name != profile.name]
+    mine = next((match for match in found.matches if match.profile.name == profile.name), None)
+    if mine is None:
+        return "its own device is not recognised"
+    if others:
+        return f"its device is taken for {' and '.join(others)} as well"
+    if mine.firmware and key(mine.firmware) != key(firmware):
+        return f"firmware {firmware} is read as {mine.firmware}"
+    if mine.set is None or mine.set.name != one.name:
+        return f"its device is taken for one of the set {mine.set.name if mine.set else 'of none'}"
+    return ""
 
 
 def _simulated(options: Mapping[str, str], bus: Bus) -> Simulated:
