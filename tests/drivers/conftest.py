@@ -58,6 +58,7 @@ class Peer:
         self._host = host
         self._writers: list[asyncio.StreamWriter] = []
         self.connections = 0
+        self.requests: list[bytes] = []
         self.open = 0
 
     async def __aenter__(self) -> "Peer":
@@ -86,6 +87,7 @@ class Peer:
             while True:
                 head = await reader.readexactly(MBAP.size)
                 body = await reader.readexactly(MBAP.unpack(head)[2] - 1)
+                self.requests.append(head + body)
                 given = self._answer(head + body)
                 reply = given if isinstance(given, bytes) or given is None else await given
                 if reply == b"":

@@ -357,3 +357,103 @@ def test_nobody_listening_is_not_connected_with_the_address() -> None:
             await connect("127.0.0.1", port, Clock())
 
     asyncio.run(main())
+
+
+def numbered(request: bytes) -> bytes:
+    """A valid reply that holds the address which was asked for, twice."""
+    return request[:4] + bytes([0, 7]) + request[6:8] + bytes([4]) + 2 * request[8:10]
+
+
+def ask_three(link: Link, timeout_s: float = 2.0, until_s: float = 5.0) -> Any:
+    questions = [(bytes([3, 0, address, 0, 2]), 4) for address in (1, 2, 3)]
+    return link.ask_all("m1", 1, questions, timeout_s, link.time() + until_s)
+
+
+def asked(peer: Any) -> list[int]:
+    """The addresses of the questions that came."""
+    return [request[9] for request in peer.requests]
+
+
+def test_questions_in_a_row_are_answered_in_their_order_with_the_times_of_their_replies(serve: Any) -> None:
+    async def story(link: Link, peer: Any) -> None:
+        answers, done = ask_three(link)
+        last = await done
+
+        assert [data for _, data in answers] == [bytes([0, n, 0, n]) for n in (1, 2, 3)]
+        assert [at_us for at_us, _ in answers] == sorted(at_us for at_us, _ in answers)
+        assert (last, link.mono_us) == (answers[-1][1], answers[-1][0])
+
+    run(serve, numbered, story)
+
+
+def test_the_next_question_of_a_row_waits_for_the_reply_before_it(serve: Any) -> None:
+    async def story(link: Link, peer: Any) -> None:
+        answers, done = ask_three(link, timeout_s=0.1)
+        with pytest.raises(NoAnswer):
+            await done
+
+        assert (answers, asked(peer)) == ([], [1])
+
+    run(serve, lambda request: None, story)
+
+
+def test_a_refusal_ends_a_row_and_what_came_before_it_is_kept(serve: Any) -> None:
+    def answer(request: bytes) -> bytes:
+        return request[:4] + bytes([0, 3, 1, 0x83, 2]) if request[9] == 2 else numbered(request)
+
+    async def story(link: Link, peer: Any) -> None:
+        answers, done = ask_three(link)
+        with pytest.raises(Refused):
+            await done
+
+        assert [data for _, data in answers] == [bytes([0, 1, 0, 1])]
+        assert asked(peer) == [1, 2]
+        assert await link.ask("m1", 1, QUESTION, 4, link.time() + 2) == bytes(4)
+
+    run(serve, answer, story)
+
+
+def test_a_row_ends_when_its_time_is_over_whatever_each_question_may_take(serve: Any) -> None:
+    async def slowly(request: bytes) -> bytes:
+        await asyncio.sleep(0.1)
+        return numbered(request)
+
+    async def story(link: Link, peer: Any) -> None:
+        answers, done = ask_three(link, until_s=0.15)
+        with pytest.raises(NoAnswer):
+            await done
+
+        assert len(answers) <= 1
+        assert len(asked(peer)) <= 2
+
+    run(serve, slowly, story)
+
+
+def test_a_row_that_is_given_up_asks_nothing_more(serve: Any) -> None:
+    async def story(link: Link, peer: Any) -> None:
+        _, done = ask_three(link)
+        await asyncio.sleep(0)
+        done.cancel()
+        await asyncio.sleep(0.05)
+        before = asked(peer)
+
+        assert before == [1]
+        assert await link.ask("m1", 1, QUESTION, 4, link.time() + 2) == bytes(4)
+        assert asked(peer) == [1, 0]
+
+    run(serve, numbered, story)
+
+
+def test_a_wrong_reply_in_a_row_closes_the_link(serve: Any) -> None:
+    async def story(link: Link, peer: Any) -> None:
+        answers, done = ask_three(link)
+        with pytest.raises(InvalidReply):
+            await done
+
+        assert (len(answers), link.closed) == (1, True)
+
+    run(
+        serve,
+        lambda request: numbered(request)[:6] + (b"\2" if request[9] == 2 else b"\1") + numbered(request)[7:],
+        story,
+    )

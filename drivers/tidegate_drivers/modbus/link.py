@@ -4,7 +4,7 @@
 
 Sources: MODBUS Messaging on TCP/IP V1.0b §3.1.3, Modbus Application Protocol V1.1b3 §6 and §7.
 
-    idle ──ask──▶ waiting ──reply of this transaction──▶ idle
+    idle ──ask──▶ waiting ──reply of this transaction──▶ idle, or the next question of the same asker
                      ├── deadline ──▶ idle, the transaction is abandoned: its late reply is dropped, never taken
                      └── any other reply, anything else behind it, or the peer closes ──▶ closed, for good
 """
@@ -12,7 +12,8 @@ Sources: MODBUS Messaging on TCP/IP V1.0b §3.1.3, Modbus Application Protocol V
 import asyncio
 import os
 import socket
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from struct import Struct
 
 from tidegate.clock import Clock
@@ -97,6 +98,11 @@ class Link(asyncio.BufferedProtocol):
         self._end = 0
         self._transaction = 0
         self._waiting: asyncio.Future[bytes] | None = None
+        # What its asker wants to know besides, each with the bytes of its reply; a time for each, and one for all.
+        self._then: deque[tuple[bytes, int]] = deque()
+        self._timeout_s = self._until = 0.0
+        # Replies to what it asked: monotonic µs and data.
+        self._answers: list[tuple[int, bytes]] = []
         self._device = ""
         self._unit = 0
         self._function = 0
@@ -124,24 +130,45 @@ class Link(asyncio.BufferedProtocol):
             if not self._waiting.done():
                 raise RuntimeError("a link asks one question at a time")
             self._abandon()
+        self._answers = []
+        self._then.clear()
         if self._why_closed or self._transport is None:
             waiting.set_exception(NotConnected(device, self._why_closed or "not connected yet"))
             return waiting
+        self._waiting = waiting
+        self._device, self._unit = device, unit
+        self._send(question, reply_bytes, deadline)
+        return waiting
+
+    def ask_all(
+        self, device: str, unit: int, questions: Iterable[tuple[bytes, int]], timeout_s: float, until: float
+    ) -> tuple[list[tuple[int, bytes]], asyncio.Future[bytes]]:
+        """Ask several questions (each with the bytes of its reply), one after the other, without waking the asker.
+
+        Returns a list to which each reply is added, as (monotonic µs, data), and a future that is done when all are
+        in or no time is left: each question has `timeout_s`, and none is asked past `until`. The future raises as that
+        of `ask` what is wrong with the first that fails; those behind it are not asked.
+        """
+        first, *then = questions
+        waiting = self.ask(device, unit, *first, min(until, self.time() + timeout_s))
+        self._then.extend(then)
+        self._timeout_s, self._until = timeout_s, until
+        return self._answers, waiting
+
+    def _send(self, question: bytes, reply_bytes: int, deadline: float) -> None:
+        assert self._transport is not None
         transaction = (self._transaction + 1) & 0xFFFF
         while transaction in self._abandoned:
             transaction = (transaction + 1) & 0xFFFF
         self._transaction = transaction
-        self._waiting = waiting
-        self._device, self._unit, self._function, self._reply_bytes = device, unit, question[0], reply_bytes
-        self._deadline = deadline
-        self._transport.write(ENVELOPE.pack(transaction, 0, QUESTION_LENGTH, unit) + question)
+        self._function, self._reply_bytes, self._deadline = question[0], reply_bytes, deadline
+        self._transport.write(ENVELOPE.pack(transaction, 0, QUESTION_LENGTH, self._unit) + question)
         # One timer serves many questions: a reply leaves it armed, and it finds out when it fires.
         if self._timer is None:
             self._timer = self._loop.call_at(deadline, self._passed)
         elif self._timer.when() > deadline:
             self._timer.cancel()
             self._timer = self._loop.call_at(deadline, self._passed)
-        return waiting
 
     def close(self, why: str = "closed") -> None:
         """Close the connection; whoever waits gets NotConnected. May be called in any state, more than once."""
@@ -246,9 +273,13 @@ class Link(asyncio.BufferedProtocol):
         elif data[0] != self._reply_bytes:
             self._refuse(f"a byte count of {data[0]} where {self._reply_bytes} was due")
         else:
-            self._waiting = None
             self.mono_us = self._clock.mono_us()
-            waiting.set_result(data[1:])
+            self._answers.append((self.mono_us, data[1:]))
+            if self._then and (now := self.time()) < self._until:
+                self._send(*self._then.popleft(), min(self._until, now + self._timeout_s))
+            else:
+                self._waiting = None
+                waiting.set_result(data[1:])
 
     def _refuse(self, what: str) -> bool:
         """End the connection over a reply that is wrong: what follows it can't be trusted either."""

@@ -112,17 +112,23 @@ class Poll:
         deadline = link.time() + self.group.deadline_s
         todo = deque(self._plan.requests)
         outcomes: list[Outcome] = []
+        error: NoAnswer | Refused | None = None
+        if len(todo) > 1 and not self._resting:
+            error = await self._in_a_row(link, todo, outcomes, deadline)
         stopped = GOOD
         splits = 0
         while todo:
             request = todo.popleft()
             now = link.time()
-            if stopped or now >= deadline:
+            if error is None and (stopped or now >= deadline):
                 outcome = Outcome(request, stopped or BAD_TIMEOUT, self._clock.mono_us())
             elif self._resting and self._resting.get(request.question, now) > now:
                 outcome = Outcome(request, BAD_CONFIGURATION_ERROR, self._clock.mono_us())
             else:
-                outcome = await self._one(link, request, min(deadline, now + self._timeout_s))
+                if error is not None:
+                    outcome, error = self._unanswered(request, error), None
+                else:
+                    outcome = await self._one(link, request, min(deadline, now + self._timeout_s))
                 if outcome.code in SPLITTING and splits < SPLITS_MAX and len(request.members) > 1:
                     splits += 1
                     todo.extend(request.split())
@@ -133,21 +139,43 @@ class Poll:
             outcomes.append(outcome)
         return outcomes, splits
 
+    async def _in_a_row(
+        self, link: Link, todo: deque[Request], outcomes: list[Outcome], deadline: float
+    ) -> NoAnswer | Refused | None:
+        """Ask all that is to do, and wake up once for it; what was answered moves over to the outcomes.
+
+        The first that fails ends it, and what is wrong with it is returned: it is the first of what is left to do.
+        """
+        questions = [(request.question, request.reply_bytes) for request in todo]
+        answers, asked = link.ask_all(self.group.device, self._unit, questions, self._timeout_s, deadline)
+        failed: NoAnswer | Refused | None = None
+        try:
+            await asked
+        except (NoAnswer, Refused) as error:
+            failed = error
+        for mono_us, block in answers:
+            outcomes.append(Outcome(todo.popleft(), GOOD, mono_us, block))
+        return failed
+
     async def _one(self, link: Link, request: Request, deadline: float) -> Outcome:
         """Ask one request, once."""
         try:
             block = await link.ask(self.group.device, self._unit, request.question, request.reply_bytes, deadline)
-        except NoAnswer as error:
-            return Outcome(request, BAD_TIMEOUT, self._clock.mono_us(), error=error)
-        except Refused as error:
-            what = f"{request}: {error.what}"
-            if error.code in UNIT_GONE:
-                silence = NoAnswer(self.group.device, what)
-                return Outcome(request, BAD_NO_COMMUNICATION, self._clock.mono_us(), error=silence)
-            status = BAD_CONFIGURATION_ERROR if error.code in PERMANENT else BAD_DEVICE_FAILURE
-            refused = Refused(self.group.device, what, error.code)
-            return Outcome(request, status, self._clock.mono_us(), error=refused)
+        except (NoAnswer, Refused) as error:
+            return self._unanswered(request, error)
         return Outcome(request, GOOD, link.mono_us, block)
+
+    def _unanswered(self, request: Request, error: NoAnswer | Refused) -> Outcome:
+        """What a request comes to that was not answered, or with an exception."""
+        if isinstance(error, NoAnswer):
+            return Outcome(request, BAD_TIMEOUT, self._clock.mono_us(), error=error)
+        what = f"{request}: {error.what}"
+        if error.code in UNIT_GONE:
+            silence = NoAnswer(self.group.device, what)
+            return Outcome(request, BAD_NO_COMMUNICATION, self._clock.mono_us(), error=silence)
+        status = BAD_CONFIGURATION_ERROR if error.code in PERMANENT else BAD_DEVICE_FAILURE
+        refused = Refused(self.group.device, what, error.code)
+        return Outcome(request, status, self._clock.mono_us(), error=refused)
 
     def _learn(self, outcomes: list[Outcome], splits: int, now: float) -> Plan:
         """The plan that these outcomes belong to, in its order; the next read asks what this one taught.
