@@ -12,7 +12,7 @@ export PYTHON
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check build mutations wheel lock wheels install uninstall campaign-kill campaign-outage campaign-power campaign-clock campaign-copies campaign-broker campaign-modbus bench golden profiles clean
+.PHONY: help demo test check build mutations wheel lock wheels install uninstall campaign-kill campaign-outage campaign-power campaign-clock campaign-copies campaign-broker campaign-modbus campaign-all soak bench golden profiles clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 20
@@ -68,6 +68,12 @@ campaign-copies: $(VENV)/tested ## an image put back, a snapshot rolled back, on
 
 campaign-modbus: $(VENV)/tested ## N hostile replies on virtual time, 20,000 through sockets: no wrong value taken, others keep their pace
 	@$(BIN)/python -m tests.campaigns.modbus $(if $(filter command line environment,$(origin N)),$(N),10000000)
+
+campaign-all: $(VENV)/tested ## every campaign at CI size, in at most 20 minutes, with one table at the end; ONLY="kill clock"
+	@$(BIN)/python -m tests.campaigns.whole $(ONLY)
+
+soak: $(VENV)/tested ## the whole gateway under load with faults for SECONDS=600: nothing grows, nothing is lost
+	@$(BIN)/python -m tests.campaigns.soak $(SECONDS)
 
 mutations: $(VENV)/tested ## break the product on purpose, one promise at a time, and see its test turn red; ONE="number or words"
 	@$(BIN)/python -m tests.campaigns.mutations $(if $(ONE),"$(ONE)")

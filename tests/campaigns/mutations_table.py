@@ -33,8 +33,8 @@ MUTATIONS = (
     Mutation(
         "the next start says nothing of what a crash cost",
         "agent/tidegate/buffer/recovery.py",
-        "        if not clean or (found.boot and not last_boot):",
-        "        if False:",
+        "        if not clean or (found.boot",
+        "        if False and (found.boot",
         KILL,
         ("unexplained",),
     ),
@@ -224,8 +224,8 @@ MUTATIONS = (
     Mutation(
         "a late Modbus reply is taken for the one that is due",
         "drivers/tidegate_drivers/modbus/link.py",
-        "            if waiting is not None and transaction == self._transaction and not waiting.done():\n",
-        "            if waiting is not None and not waiting.done():\n",
+        "transaction == self._transaction and not self._waiting.done()",
+        "not self._waiting.done()",
         tests("tests/drivers/test_modbus_link.py"),
         ("the transaction before", "test_a_late_reply"),
     ),

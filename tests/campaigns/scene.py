@@ -6,6 +6,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -29,6 +30,7 @@ class Load:
     interval_ms: int
     buses: int = 1
     segment: str = "8MB"
+    quota: str = "2GB"
     commit_interval_s: float = 1.0
     # Plant, recorder and gateway share the clock of this machine, whoever sets it.
     clock: str = "system"
@@ -54,15 +56,20 @@ def unit_of(name: str) -> int:
     return int(name.removeprefix("unit"))
 
 
-def write_configuration(folder: Path, load: Load, ports: list[int], broker_url: str, extra: str = "") -> Path:
-    """Configuration, device list and tag table for a load; the path of the configuration. State is `folder`/state."""
+def write_configuration(
+    folder: Path, load: Load, ports: list[int], broker_url: str, extra: str = "", strangers: Sequence[str] = ()
+) -> Path:
+    """Configuration, device list and tag table for a load; the path of the configuration. State is `folder`/state.
+
+    `extra` lines go to the target, `strangers` are rows of devices beside those of the load.
+    """
     tags = ["name,address,type,group", "poll,0,uint32,load"]
     tags += [f"r{register:03d},{register},uint16,load" for register in range(2, load.registers)]
     (folder / "load.csv").write_text("\n".join(tags) + "\n")
     devices = ["name,driver,table,address,unit"]
     for unit in range(1, load.units + 1):
         devices.append(f"{device(unit)},modbus,load,tcp://127.0.0.1:{ports[unit % len(ports)]},{unit}")
-    (folder / "devices.csv").write_text("\n".join(devices) + "\n")
+    (folder / "devices.csv").write_text("\n".join([*devices, *strangers]) + "\n")
     path = folder / "gateway.toml"
     path.write_text(f"""\
 [gateway]
@@ -71,7 +78,7 @@ state = "state"
 
 [buffer]
 commit_interval = "{load.commit_interval_s * 1000:g}ms"
-quota = "2GB"
+quota = "{load.quota}"
 segment = "{load.segment}"
 
 [clock]
