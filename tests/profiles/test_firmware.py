@@ -44,6 +44,12 @@ def test_what_is_no_range_is_refused(text: str) -> None:
         Range.parse(text)
 
 
+@pytest.mark.parametrize("text", ["¹", "٣", "9" * 5000, "", "\x00", "1" + "." * 5000])
+def test_what_is_no_version_does_no_harm(text: str) -> None:
+    assert key(text) == key(text.upper())
+    assert not Range.parse("2.x").holds(text)
+
+
 @given(st.lists(st.integers(0, 10**6), min_size=1, max_size=6), st.lists(st.integers(0, 10**6), min_size=1, max_size=6))
 def test_dotted_numbers_are_ordered_as_their_numbers_are(one: list[int], other: list[int]) -> None:
     def bare(numbers: list[int]) -> list[int]:

@@ -8,7 +8,8 @@ ANY = "any"
 VERSION_LETTERS_MAX = 64
 HOW_TO_WRITE = 'Write any, 1.14, 2.x, <2, <=1.12, >=1.14, or two of them with a comma: ">=1.14, <2"'
 
-_PART = re.compile(r"\d+|[^\W\d_]+")
+# Eighteen digits at a time: more are no version, but must do no harm either.
+_PART = re.compile(r"[0-9]{1,18}|[^\W\d_]+")
 _VERSION = re.compile(r"[^\W_][\w. +/()-]*")
 _CONDITION = re.compile(r"(<=|>=|<|>|=|up to|from)?\s*(.+)")
 
@@ -31,7 +32,7 @@ def key(version: str) -> Key:
     parts = _PART.findall(version.lower())
     if parts[:1] == ["v"] and len(parts) > 1:
         parts = parts[1:]
-    found = [(1, int(part), "") if part.isdigit() else (0, 0, part) for part in parts]
+    found = [(1, int(part), "") if part[0] in "0123456789" else (0, 0, part) for part in parts]
     while len(found) > 1 and found[-1] == (1, 0, ""):
         found.pop()
     return tuple(found)
