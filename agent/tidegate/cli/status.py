@@ -29,6 +29,7 @@ def _lines(health: dict[str, Any]) -> list[str]:
         f"clock   {health['clock']}: {health['clock_why']}",
         f"buffer  numbers {buffer['first']}..{buffer['last']}, {buffer['bytes_used'] / 1e6:.1f} MB "
         f"of {buffer['quota_bytes'] / 1e6:.0f} MB",
+        f"memory  {health['memory_bytes'] / 1e6:.1f} MB, {counted(health['tasks'], 'task')}",
     ]
     return [*lines, *map(_target_line, health["targets"]), *map(_device_line, health["devices"])]
 
