@@ -34,3 +34,17 @@ def test_an_unknown_word_is_told_the_known_ones(tmp_path: Path) -> None:
 def test_silence_says_what_to_look_at(tmp_path: Path) -> None:
     with pytest.raises(AgentSilent, match="Is it running"):
         ask(tmp_path, "status")
+
+
+def test_a_disk_that_refuses_at_the_end_raises_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir()
+
+    async def run() -> None:
+        async with answering(folder, {}):
+            folder.rename(tmp_path / "moved")
+            folder.write_bytes(b"what was a folder is none")
+
+    asyncio.run(run())
+
+    assert (tmp_path / "moved" / "agent.sock").exists()
