@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
-from tests.bench import chain, drain, paced, stages, wear
+from tests.bench import chain, drain, memory, paced, stages, wear
 from tests.bench.figures import LINES, Figure, keep
 
 # Each gives its figures, and whether all are within their limits.
@@ -13,6 +13,7 @@ PARTS: dict[str, Callable[[], tuple[list[Figure], bool]]] = {
     "chain": chain.measure,
     "paced": paced.measure,
     "drain": drain.measure,
+    "memory": memory.measure,
     "wear": wear.measure,
 }
 
