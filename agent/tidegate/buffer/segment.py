@@ -24,6 +24,7 @@ PROBES_MAX = 62  # Doubling steps over damaged rows: reaches past every 63-bit n
 BUSY_S = 5.0
 WAL_BYTES_KEPT = 1 << 20
 CHECKPOINT_PAGES = 1000
+CACHE_KB = 512
 REFUSALS = frozenset(
     {
         sqlite3.SQLITE_FULL,
@@ -88,6 +89,8 @@ def connect(path: Path, checkpoint_pages: int = CHECKPOINT_PAGES) -> sqlite3.Con
             "trusted_schema=0",
             "cell_size_check=1",
             "mmap_size=0",
+            # What is written is hardly ever read again: of the usual 2 MB only the tree above the blocks is of use.
+            f"cache_size=-{CACHE_KB}",
             f"journal_size_limit={WAL_BYTES_KEPT}",
             f"wal_autocheckpoint={checkpoint_pages}",
             "journal_mode=WAL",
