@@ -1,39 +1,16 @@
 """What control.db knows of the clock at each start, so that early frames get their right time."""
 
 import asyncio
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
-from tests.buffer.world import NOW_US, World, everything
+from tests.buffer.board import Board
+from tests.buffer.world import NOW_US, everything
 from tidegate.buffer.buffer import Buffer
-from tidegate.clock import Clock, ClockState, Known, Source
+from tidegate.clock import ClockState, Known
 from tidegate.model.identity import kernel_boot
-
-SINCE_START_US = 30_000_000
-
-
-class Board(World):
-    """A machine without a clock battery: its wall clock begins at 1970, and NTP comes when the test says so."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self.mono_us = SINCE_START_US
-        self.now_us = self.mono_us
-        self.ntp = False
-        self.known_at_once: Known | None = None
-
-    def new_clock(self) -> Clock:
-        return Clock(lambda: self.now_us, self._mono, source=Source.NTP, kernel=lambda: self.ntp)
-
-    def _mono(self) -> int:
-        return self.mono_us
-
-    def pass_s(self, seconds: float) -> None:
-        self.now_us += round(seconds * 1e6)
-        self.mono_us += round(seconds * 1e6)
-
-    def synchronise(self) -> None:
-        self.now_us, self.ntp = NOW_US + self.mono_us, True
 
 
 def life(board: Board, story: "Callable[[Buffer], object]") -> None:
@@ -88,6 +65,18 @@ def test_a_start_of_the_same_machine_start_shares_what_a_later_one_learnt(tmp_pa
 
     assert kernel_boot()
     assert abs(right_us(known(board, 1)) - NOW_US) < 10_000
+
+
+def test_another_start_of_the_machine_shares_nothing(tmp_path: Path) -> None:
+    board = Board(tmp_path / "state")
+    life(board, lambda _: board.synchronise())
+    with closing(sqlite3.connect(board.folder / "control.db")) as db, db:
+        db.execute("UPDATE boots SET kernel = 'another start'")
+    board.ntp, board.mono_us = False, 40_000_000
+    board.now_us = board.mono_us
+    life(board, lambda _: board.pass_s(1))
+
+    assert known(board, 2) is None
 
 
 def test_a_start_whose_time_never_became_known_has_none(tmp_path: Path) -> None:

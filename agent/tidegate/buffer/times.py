@@ -20,8 +20,8 @@ class Times:
         self._kernels: dict[int, str] = {}
         self._shared: dict[str, Known] = {}
         self._told = Trust.UNSET
-        for boot, kernel, wall_us, mono_us in control.boots():
-            self._kernels[boot] = kernel
+        for boot, of, wall_us, mono_us in control.boots():
+            self._kernels[boot] = of
             if wall_us is not None and mono_us is not None:
                 self._keep(boot, Known(wall_us, mono_us))
         self._kernels[clock.boot] = kernel
@@ -32,6 +32,11 @@ class Times:
     def known(self, boot: int) -> Known | None:
         """A moment at which the time was known, on the monotonic clock of this boot; None while there was none."""
         return self._known.get(boot) or self._shared.get(self._kernels.get(boot, ""))
+
+    def same_machine_start(self, one: int, other: int) -> bool:
+        """Whether two boots were within one start of the machine, and so by one monotonic clock."""
+        kernel = self._kernels.get(one, "")
+        return bool(kernel) and kernel == self._kernels.get(other)
 
     def news(self, clock: Clock) -> Known | None:
         """The time of now, where it is known and nothing as good is written down for this boot."""
