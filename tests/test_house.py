@@ -58,6 +58,7 @@ DRIVERS_MAY_IMPORT = (
 NO_NAMES = {"utils", "util", "helpers", "helper", "common", "base", "manager", "misc"}
 # The named places where a heavy optional library is imported when it is needed, and not before.
 LAZY_IMPORTS = {
+    "agent/tidegate/buffer/migrations.py",
     "agent/tidegate/config/spreadsheet.py",
     "setup.py",
 }

@@ -146,11 +146,12 @@ def split(plain: bytes) -> Iterator[bytes]:
         at += 4 + length
 
 
-def opened(path: Path) -> sqlite3.Connection:
-    """A database that nobody changes, of version 1."""
+def opened(path: Path, newest: int = 1) -> sqlite3.Connection:
+    """A database that nobody changes, of version 1 up to the newest."""
     demand(not path.with_name(path.name + "-wal").exists(), f"{path.name} has a journal")
     db = sqlite3.connect(path.absolute().as_uri() + "?mode=ro&immutable=1", uri=True)
-    demand(db.execute("PRAGMA user_version").fetchone() == (1,), f"{path.name} is not of version 1")
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    demand(1 <= version <= newest, f"{path.name} is of version {version}")
     db.row_factory = sqlite3.Row
     return db
 
@@ -191,8 +192,8 @@ def proven(row: sqlite3.Row, *names: str) -> dict[str, Any]:
 
 
 def control(path: Path) -> dict[str, Any]:
-    """Epochs, cursors, boots and the ledger."""
-    db = opened(path)
+    """Epochs, cursors, boots and the ledger. Version 2 has one table more."""
+    db = opened(path, newest=2)
     cursors = [proven(row, "target", "epoch", "since", "upto", "above") for row in db.execute("SELECT * FROM cursors")]
     for cursor in cursors:
         cursor["above"] = json.loads(cursor["above"])

@@ -84,7 +84,7 @@ def early_gap(why: Why, t0: int, t1: int) -> Frame:
     [
         (Why.DEVICE_DOWN, 2_000_000, 4_000_000, (RIGHT_US - 3_000_000, RIGHT_US - 1_000_000)),
         (Why.CRASH_WINDOW, RIGHT_US - 9_000_000, RIGHT_US - 9_000_000, (RIGHT_US - 9_000_000, RIGHT_US)),
-        (Why.CRASH_WINDOW, 2_000_000, 4_000_000, (2_000_000, RIGHT_US)),
+        (Why.CRASH_WINDOW, 2_000_000, 4_000_000, (RIGHT_US - 3_000_000, RIGHT_US)),
         (Why.EVICTED, RIGHT_US - 9, RIGHT_US - 5, (RIGHT_US - 9, RIGHT_US - 5)),
     ],
 )

@@ -51,6 +51,21 @@ def files_of(folder: Path) -> dict[tuple[str, int], list[Path]]:
 
 
 @dataclass(frozen=True, slots=True)
+class Renewal:
+    """Numbers first..last of an epoch turned out to be used elsewhere: their frames get new ones, in order.
+
+    Those up to `moved` have theirs. Of those that follow some may, above the number `after` of the epoch `into`.
+    """
+
+    epoch: str
+    first: int
+    last: int
+    moved: int
+    into: str
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
 class Numbering:
     """An epoch that the buffer answers for. `last` is 0 where nothing was committed."""
 

@@ -8,21 +8,26 @@ import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
-from tidegate.buffer.catalog import Entry, Numbering
+from tidegate.buffer.catalog import Entry, Numbering, Renewal
 from tidegate.buffer.cursors import Mark
-from tidegate.buffer.segment import connect, is_refusal
+from tidegate.buffer.migrations import migrate
+from tidegate.buffer.segment import SMALL_PAGE_BYTES, connect, is_refusal
 from tidegate.errors import BufferDamaged, BufferFault
 
 SCHEMA = Path(__file__).with_name("control.sql").read_text()
-VERSION = 1
+VERSION = 2
+# Commands read what an older build wrote as it is; the agent migrates it when it starts.
+VERSION_READ_MIN = 1
 FILE = "control.db"
 # It takes many small transactions: its journal counts towards the quota, and is folded in early.
 CHECKPOINT_PAGES = 64
 # Starts whose clock is looked up; frames of older ones keep the time that they were taken with.
 BOOTS_MAX = 10_000
 
+RENEWAL = "epoch, first, last, moved, into_epoch, after"
 ENTRY = "epoch, first, last, bytes, frames, readings, t0, t1, hash, sealed"
 
 
@@ -31,21 +36,45 @@ def checksum(*fields: object) -> int:
     return zlib.crc32("\n".join(map(str, fields)).encode())
 
 
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A start of the gateway: its number, wall and monotonic µs of one moment, and the clock's state then."""
+
+    boot: int
+    wall_us: int
+    mono_us: int
+    clock: int
+
+
 class Control:
     """control.db, opened. Every call raises sqlite3.Error when the disk does not do its part."""
 
-    def __init__(self, db: sqlite3.Connection) -> None:
+    def __init__(self, db: sqlite3.Connection, version: int = VERSION) -> None:
         self.db = db
+        self.version = version
+        # The version that it had before it was migrated just now; None: it was not.
+        self.before: int | None = None
 
     @classmethod
-    def open(cls, path: Path) -> "Control":
-        """Open it, or make it.
+    def open(cls, path: Path, migrating: bool = False) -> "Control":
+        """Open it, or make it; `migrating`: bring what an older build wrote to the version of this one.
 
         Raises BufferDamaged when it can't be proven, BufferFault when a newer build made it, sqlite3.Error when the
         disk refuses.
         """
+        control = cls._opened(path)
+        if not migrating or control.version == VERSION:
+            return control
+        control.close()
+        migrate(path, control.version)
+        migrated = cls._opened(path)
+        migrated.before = control.version
+        return migrated
+
+    @classmethod
+    def _opened(cls, path: Path) -> "Control":
         try:
-            db = connect(path, CHECKPOINT_PAGES)
+            db = connect(path, CHECKPOINT_PAGES, SMALL_PAGE_BYTES)
         except sqlite3.DatabaseError as error:
             if is_refusal(error):
                 raise
@@ -59,12 +88,15 @@ class Control:
                 )
             if version == 0 and empty:
                 db.executescript("BEGIN IMMEDIATE;\n" + SCHEMA + "\nCOMMIT;")
-            elif version != VERSION:
+                version = VERSION
+            elif version < VERSION_READ_MIN:
                 raise BufferDamaged(f"{path.name}: not a control database")
             if db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
                 raise BufferDamaged(f"{path.name}: quick_check finds it malformed")
-            control = cls(db)
+            control = cls(db, version)
             control.numberings()
+            if version == VERSION:
+                control.renewals()
         except sqlite3.DatabaseError as error:
             db.close()
             if is_refusal(error):
@@ -119,7 +151,25 @@ class Control:
 
     def forget(self, epoch: str) -> None:
         """Nothing is left of an epoch. Its row stays, so that a file of it that turns up again is known to be gone."""
-        self.db.execute("DELETE FROM cursors WHERE epoch = ?", (epoch,))
+        for table in ("cursors", "renewals"):
+            self.db.execute(f"DELETE FROM {table} WHERE epoch = ?", (epoch,))
+
+    def renewals(self) -> list[Renewal]:
+        """Numbers that were, or have to be, given anew. Raises BufferDamaged on a wrong checksum."""
+        found = []
+        for *fields, crc32 in self.db.execute(f"SELECT {RENEWAL}, crc32 FROM renewals"):
+            if checksum(*fields) != crc32:
+                raise BufferDamaged(f"{FILE}: the row of renewed numbers of epoch {fields[0]} has a wrong checksum")
+            found.append(Renewal(*fields))
+        return found
+
+    def store_renewal(self, renewal: Renewal) -> None:
+        """How far they are."""
+        fields = astuple(renewal)
+        self.db.execute(
+            f"INSERT OR REPLACE INTO renewals ({RENEWAL}, crc32) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (*fields, checksum(*fields)),
+        )
 
     def segments(self) -> list[Entry]:
         """All listed segments, sealed or not."""
@@ -205,10 +255,10 @@ class Control:
         """A wall time that was believed has passed."""
         self.db.execute("UPDATE box SET wall_us = max(wall_us, ?)", (wall_us,))
 
-    def boot(self) -> tuple[int, int]:
-        """Number and wall time (µs) of the last start; (0, 0) for none."""
-        row = self.db.execute("SELECT boot, wall_us FROM boots ORDER BY boot DESC LIMIT 1").fetchone()
-        return (0, 0) if row is None else (row[0], row[1])
+    def start(self) -> Start:
+        """The last start; number 0 for none."""
+        row = self.db.execute("SELECT boot, wall_us, mono_us, clock FROM boots ORDER BY boot DESC LIMIT 1").fetchone()
+        return Start(0, 0, 0, 0) if row is None else Start(*row)
 
     def add_boot(self, boot: int, kernel: str, wall_us: int, mono_us: int, clock: int) -> None:
         """A start."""

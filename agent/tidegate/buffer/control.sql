@@ -1,5 +1,5 @@
--- What the buffer knows about itself. Version 1. Rows that must not be wrong carry a CRC-32 of their fields as text,
--- joined by LF: SQLite itself does not notice a flipped bit.
+-- What the buffer knows about itself. Version 2; migrations.py brings older ones to it. Rows that must not be wrong
+-- carry a CRC-32 of their fields as text, joined by LF: SQLite itself does not notice a flipped bit.
 CREATE TABLE box (
     one INTEGER PRIMARY KEY CHECK (one = 1),
     identity TEXT NOT NULL,           -- hash of this box; another one means a cloned card
@@ -73,4 +73,14 @@ CREATE TABLE tables (
     document BLOB NOT NULL            -- JSON, as published
 ) STRICT, WITHOUT ROWID;
 
-PRAGMA user_version = 1;
+CREATE TABLE renewals (               -- since version 2
+    epoch TEXT PRIMARY KEY NOT NULL,  -- its numbers first..last were given elsewhere too (a restored image),
+    first INTEGER NOT NULL,           -- and are not delivered under this epoch
+    last INTEGER NOT NULL,
+    moved INTEGER NOT NULL,           -- the frames up to here have new numbers
+    into_epoch TEXT NOT NULL,         -- of those that follow some may have theirs in this epoch,
+    after INTEGER NOT NULL,           -- above this number
+    crc32 INTEGER NOT NULL            -- epoch, first, last, moved, into_epoch, after
+) STRICT;
+
+PRAGMA user_version = 2;

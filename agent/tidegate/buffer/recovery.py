@@ -16,9 +16,11 @@ from tidegate.buffer import ballast
 from tidegate.buffer.block import NO_HASH
 from tidegate.buffer.catalog import SALVAGED, Catalog, Entry, Numbering, files_of
 from tidegate.buffer.control import FILE, Control
+from tidegate.buffer.crash import crash_window
 from tidegate.buffer.cursors import Cursors
 from tidegate.buffer.image import await_bytes
 from tidegate.buffer.ledger import Ledger
+from tidegate.buffer.migrations import forget_old
 from tidegate.buffer.missing import unnamed
 from tidegate.buffer.salvage import Salvaged, put_aside, salvage
 from tidegate.buffer.segment import connect, is_refusal, look, seal_file, size_of, sync_folder
@@ -53,7 +55,6 @@ class Findings:
     reached: dict[str, int] = field(default_factory=dict)
     made_us: dict[str, int] = field(default_factory=dict)
     boot: int = 0
-    t0: int = 0
     reason: str = ""
 
     @property
@@ -128,7 +129,7 @@ def _open_control(settings: BufferSettings) -> tuple[Control, str]:
     damage = ""
     for _ in range(LOOKS):
         try:
-            return Control.open(path), ""
+            return Control.open(path, migrating=True), ""
         except BufferDamaged as error:
             damage = str(error)
             await_bytes(path)
@@ -218,8 +219,6 @@ def _prove_unsealed(found: Findings, path: Path, epoch: str, first: int) -> None
     assert proven.meta is not None
     found.made_us[epoch] = max(found.made_us.get(epoch, 0), proven.meta.made_us)
     found.boot = max(found.boot, proven.boot)
-    if proven.meta.made_us == max(found.made_us.values()):
-        found.t0 = proven.t0
     with closing(look(path)) as db:
         found.tables.update(db.execute("SELECT hash, document FROM tables").fetchall())
 
@@ -228,8 +227,10 @@ def _settle(found: Findings, settings: BufferSettings, clock: Clock, targets: Se
     control = found.control
     known_box, clean, wall_us = control.box()
     clock.raise_floor(wall_us)
-    last_boot, last_start_us = control.boot()
-    clock.boot = max(last_boot, found.boot) + 1
+    if clean and control.before is None:
+        forget_old(settings.folder, FILE)
+    last = control.start()
+    clock.boot = max(last.boot, found.boot) + 1
     times = Times(control, clock, kernel_boot())
     cursors = Cursors(targets, control.marks())
     _number_older(found)
@@ -244,8 +245,8 @@ def _settle(found: Findings, settings: BufferSettings, clock: Clock, targets: Se
         if found.reason:
             _begin(found, control, catalog, cursors)
         _owe(catalog, cursors, lost=found.reason != FIRST_START and not known_box)
-        if not clean or (found.boot and not last_boot):
-            ledger.write([_crash_window(found, catalog, ledger, settings, clock, last_start_us)])
+        if not clean or (found.boot and not last.boot):
+            ledger.write([crash_window(catalog, ledger, settings, clock, times, last, wall_us)])
         ledger.write(unnamed(found.gaps, ledger))
         control.add_boot(clock.boot, kernel_boot(), clock.now_us(), clock.mono_us(), clock.state)
         control.set_box(identity, False, wall_us)
@@ -366,29 +367,3 @@ def _owe(catalog: Catalog, cursors: Cursors, lost: bool) -> None:
                 cursors.begin(target, numbering.epoch, numbering.floor)
         if not cursors.has(target, current.epoch):
             cursors.begin(target, current.epoch, current.last + 1)
-
-
-def _crash_window(
-    found: Findings, catalog: Catalog, ledger: Ledger, settings: BufferSettings, clock: Clock, last_start_us: int
-) -> Gap:
-    """What was read and not committed when the last run died: from the earliest reading of its last block on.
-
-    A loss that was being told then, now and again, is told no more: the window reaches back to where it was.
-    """
-    begun_us = found.t0 or _last_block_us(catalog, look) or last_start_us
-    t0 = begun_us - round(settings.reading_delay_s_max * 1e6)
-    told_us = ledger.lasting_until(begun_us - round(settings.telling_delay_s_max * 1e6))
-    return Gap(Why.CRASH_WINDOW, t0 if told_us is None else min(t0, told_us), max(t0, clock.now_us()))
-
-
-def _last_block_us(catalog: Catalog, connect: Callable[[Path], sqlite3.Connection]) -> int:
-    """Earliest gateway time of the last block on disk; 0 when there is none."""
-    for numbering in reversed(catalog.numberings):
-        for entry in reversed(catalog.sealed(numbering.epoch)[-1:]):
-            try:
-                with closing(connect(catalog.path(entry))) as db:
-                    row = db.execute("SELECT t0 FROM blocks ORDER BY first DESC LIMIT 1").fetchone()
-                    return int(row[0]) if row is not None else 0
-            except sqlite3.DatabaseError:
-                return entry.t0
-    return 0

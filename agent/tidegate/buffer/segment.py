@@ -25,6 +25,8 @@ BUSY_S = 5.0
 WAL_BYTES_KEPT = 1 << 20
 CHECKPOINT_PAGES = 1000
 CACHE_KB = 512
+# A database that takes many small transactions has small pages: the fewest bytes go to the disk so.
+SMALL_PAGE_BYTES, PAGE_BYTES = 1024, 4096
 REFUSALS = frozenset(
     {
         sqlite3.SQLITE_FULL,
@@ -80,17 +82,22 @@ def is_refusal(error: sqlite3.Error) -> bool:
     return isinstance(error, sqlite3.OperationalError) and refused
 
 
-def connect(path: Path, checkpoint_pages: int = CHECKPOINT_PAGES) -> sqlite3.Connection:
-    """The one connection that writes a file: WAL, every commit synced. Raises sqlite3.Error."""
+def connect(path: Path, checkpoint_pages: int = CHECKPOINT_PAGES, page_bytes: int = PAGE_BYTES) -> sqlite3.Connection:
+    """The one connection that opens a file: WAL, every commit synced. Raises sqlite3.Error.
+
+    Since it is the only one, the index of the WAL lies in its memory, not in a file that goes to the disk too.
+    """
     db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
     try:
         for pragma in (
+            f"page_size={page_bytes}",
             "secure_delete=0",
             "trusted_schema=0",
             "cell_size_check=1",
             "mmap_size=0",
             # What is written is hardly ever read again: of the usual 2 MB only the tree above the blocks is of use.
             f"cache_size=-{CACHE_KB}",
+            "locking_mode=EXCLUSIVE",
             f"journal_size_limit={WAL_BYTES_KEPT}",
             f"wal_autocheckpoint={checkpoint_pages}",
             "journal_mode=WAL",

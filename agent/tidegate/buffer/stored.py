@@ -68,7 +68,7 @@ def _stored(folder: Path, control: Control) -> Stored:
         t0=min((e.t0 for e in entries), default=0),
         t1=max((e.t1 for e in entries), default=0),
         clean=control.box()[1],
-        boots=control.boot()[0],
+        boots=control.start().boot,
         epochs=tuple(e for e in epochs if e.last >= e.first or e is epochs[-1]),
         gaps=tuple((why, count) for why, count in gaps),
     )

@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Callable
 from dataclasses import replace
 
-from tidegate.clock import ClockState, Known
+from tidegate.clock import BUILT_US, ClockState, Known
 from tidegate.model.frame import Frame, Kind, Origin
 from tidegate.model.gap import Gap, Why
 
@@ -58,6 +58,8 @@ def _restamped(gap: Gap, gateway_us: int, ahead_us: int) -> Gap:
     if gap.why in OF_THIS_START:
         return replace(gap, t0=gap.t0 + ahead_us, t1=gap.t1 + ahead_us)
     if gap.why is Why.CRASH_WINDOW:
-        # It began in the run before, by the clock of then, and ended with this start, just before it was announced.
-        return replace(gap, t0=min(gap.t0, gateway_us), t1=gateway_us)
+        # It ended with this start, just before it was announced. It began in the run before: a time of when this
+        # version did not exist is by the same wrong clock, any other is right.
+        t0 = gap.t0 + ahead_us if gap.t0 < BUILT_US else gap.t0
+        return replace(gap, t0=min(t0, gateway_us), t1=gateway_us)
     return gap
