@@ -69,11 +69,11 @@ def test_every_shipped_profile_finds_its_own_device_and_no_other_does(name: str,
 
 def test_no_question_is_asked_twice() -> None:
     profile = next(p for p in known() if p.name == "carlo-gavazzi/em340")
-    steps = {(step.ask, step.place) for p in known() for step in p.identity}
+    steps = {(Ask.DEVICE_ID, None)} | {(step.ask, step.place) for p in known() for step in p.identity}
     _, count = asyncio.run(_found(profile, "released", "1.0", None))
 
-    # Function 43/14 besides, the firmware of the one that fits, and each place where SunSpec may begin.
-    assert count == len(steps) + 1 + 1 + 2
+    # And the firmware of the one that fits, and the two other places where SunSpec may begin.
+    assert count == len(steps) + 1 + 2
 
 
 @pytest.mark.parametrize(("firmware", "chosen"), [("1.9", "old"), ("1.14", "new"), ("2.1", "new")])
