@@ -21,6 +21,8 @@ from tests.campaigns.modbus_virtual import FAILURES_MAX, Round, play
 # More than there are transaction numbers, so that a patient line uses all of them.
 ROUND_REPLIES = 100_000
 PROCESSES = 2
+# Its pauses would cost all devices their pace. What there is comes from the clock's look at the kernel, once a second.
+GARBAGE_MAX = 1.0
 TELL_EVERY = 10
 REPLIES = 10_000_000
 
@@ -58,6 +60,7 @@ def judged(done: list[Round], seed: int, took_s: float) -> list[Finding]:
     virtual_h = sum(played.virtual_s for played in done) / 3600
     connections = sum(played.connections for played in done)
     turned = sum(played.turned for played in done)
+    garbage = sum(played.garbage for played in done) / max(1, total.replies)
     lively = sum(played.lively for played in done)
     left = [f"round {played.index}: {played.left_over}" for played in done if played.left_over]
     patient = any(played.index % 8 == 1 and played.verdict.replies >= ROUND_REPLIES for played in done)
@@ -73,6 +76,10 @@ def judged(done: list[Round], seed: int, took_s: float) -> list[Finding]:
             lively == len(done),
             f"after {lively} of {len(done)} rounds an honest peer was read again: at most {FAILURES_MAX} failed reads, "
             "and all tags a minute later",
+        ),
+        Finding(
+            garbage < GARBAGE_MAX,
+            f"{garbage:.2f} objects a reply were left to the garbage collector (limit {GARBAGE_MAX:g})",
         ),
         Finding(not left, "; ".join(left) or "nothing was left: no tasks, timers, connections, links"),
     ]

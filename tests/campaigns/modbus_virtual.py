@@ -103,7 +103,9 @@ class Wire(asyncio.Transport):
 
     def _lost(self, error: Exception | None) -> None:
         self._loop.wires -= 1
-        self._protocol.connection_lost(error)
+        protocol = self._protocol
+        del self._protocol, self._sender
+        protocol.connection_lost(error)
 
 
 class StillLoop(asyncio.SelectorEventLoop):
@@ -152,6 +154,7 @@ class Round:
     turned: int = 0
     virtual_s: float = 0.0
     lively: bool = False
+    garbage: int = 0
     left_over: str = ""
 
 
@@ -235,8 +238,14 @@ def play(seed: int, index: int, replies: int) -> Round:
         if tasks or loop.wires or loop.timers():
             done.left_over = f"{tasks} tasks, {loop.wires} connections, {loop.timers()} timers"
 
+    def collected(phase: str, found: dict[str, int]) -> None:
+        done.garbage += found.get("collected", 0) if phase == "stop" else 0
+
+    gc.collect()
+    gc.callbacks.append(collected)
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
         runner.run(main())
+    gc.callbacks.remove(collected)
     done.connections, done.turned, done.virtual_s = loop.connections, peer.turned, loop.now_s
     gc.collect()
     links = sum(isinstance(thing, Link) for thing in gc.get_objects())

@@ -137,9 +137,12 @@ class Bus:
                 self._moved += 1
                 try:
                     await self._open()
-                    await self._serve()
                 except NotConnected as error:
-                    await self._lost(error)
+                    why: str | None = error.what
+                else:
+                    why = await self._serve()
+                if why is not None:
+                    await self._lost(why)
         finally:
             self._serving = False
             await self._close()
@@ -158,8 +161,12 @@ class Bus:
             log.exception("the driver failed to open %s", self.name)
             raise NotConnected("", f"the driver failed to open {self.name}: {error!r}") from error
 
-    async def _serve(self) -> None:
-        """As many readers as the bus allows; when one finds it gone, all leave, and NotConnected is raised."""
+    async def _serve(self) -> str | None:
+        """As many readers as the bus allows; when one finds it gone, all leave, and why is returned (None: stopped).
+
+        No error is raised again or kept: with its frames, tasks and connection it would hold on to itself until the
+        garbage collector stops everything to free it, and a bus that fails often would disturb all others.
+        """
         self._serving, self._worked, self._probes_from_us = True, False, 0
         self._resume()
         self._readers = [Reader(self._driver) for _ in range(self._driver.connections)]
@@ -178,10 +185,14 @@ class Bus:
             for task in tasks:
                 task.cancel()
             ends = await asyncio.gather(*tasks, return_exceptions=True)
+            for reader in self._readers:
+                reader.task = None
             self._readers = []
         faults = [end for end in ends if isinstance(end, Exception)]
-        for fault in sorted(faults, key=lambda fault: isinstance(fault, NotConnected)):
-            raise fault
+        for fault in faults:
+            if not isinstance(fault, NotConnected):
+                raise fault
+        return next((fault.what for fault in faults if isinstance(fault, NotConnected)), None)
 
     def _resume(self) -> None:
         """Offer what was parked while the bus was gone. Of a device that is down only its probe."""
@@ -201,7 +212,7 @@ class Bus:
         else:
             self.offer(turn)
 
-    async def _lost(self, error: NotConnected) -> None:
+    async def _lost(self, why: str) -> None:
         """The bus is gone. If it had worked it is opened again at once; else its units are out, and it waits."""
         for turn in self._queue:
             turn.parked = True
@@ -213,7 +224,7 @@ class Bus:
             return
         wait_s = self._backoff.next_s()
         for unit in self.units:
-            if unit.bus_gone(error.what):
+            if unit.bus_gone(why):
                 await self._hand_over(unit.silence(None))
             unit.try_at(self._clock.now_us() + round(wait_s * 1e6))
         self._pausing = True
@@ -244,7 +255,8 @@ class Bus:
         try:
             frame = await reader.read(turn.group, begun_us + turn.deadline_us)
         except DriverError as error:
-            await self._failed(turn, error, begun_us)
+            if await self._failed(turn, error, begun_us):
+                raise
             return
         except asyncio.CancelledError:
             self._lose(turn, Why.POLL_OVERRUN, 1, begun_us)
@@ -293,21 +305,21 @@ class Bus:
                 self._unpark(other, now_us)
         self._losses.tell_now(name, now_us / 1e6)
 
-    async def _failed(self, turn: Turn[Unit], error: DriverError, begun_us: int) -> None:
-        """One cycle is lost. Its turn keeps its pace, or rests, or waits until the bus is back."""
+    async def _failed(self, turn: Turn[Unit], error: DriverError, begun_us: int) -> bool:
+        """One cycle is lost. Its turn keeps its pace, or rests, or waits for the bus; returns whether that is gone."""
         unit, now_us = turn.unit, self._clock.mono_us()
         closed = isinstance(error, NotConnected) and not isinstance(error, CutOff)
         if closed and now_us - begun_us < ASKED_US_MIN:
             # Its cycle may still be read when the bus is back in time; if not, it will be counted then.
             turn.parked = True
-            raise error
+            return True
         why = Why.INVALID_REPLY if isinstance(error, (InvalidReply, MisfitFrame)) else Why.DEVICE_DOWN
         self._lose(turn, why, 1, begun_us)
         turn.due_us += turn.interval_us
         if closed:
             unit.count(kind_of(error))
             turn.parked = True
-            raise error
+            return True
         if error.__cause__ is not None and not turn.failures:
             log.error("%s, group %s", error, turn.group.name, exc_info=error.__cause__)
         if unit.probe is turn:
@@ -325,7 +337,8 @@ class Bus:
         if isinstance(error, CutOff):
             # The bus itself is well: it is opened again at once, and the breaker spares it this device.
             self._worked = True
-            raise error
+            return True
+        return False
 
     def _rest(self, turn: Turn[Unit], until_us: int) -> None:
         """Try a turn again at a time that has nothing to do with its cycles."""

@@ -187,6 +187,8 @@ class Link(asyncio.BufferedProtocol):
         """The connection has ended; a question under way fails at once instead of at its deadline."""
         why = f"{self._peer} closed the connection" if error is None else f"connection to {self._peer} lost: {error}"
         self.close(why)
+        # The two must not hold each other.
+        self._transport = None
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where the loop puts what comes in: there is always room, since whole replies are taken out at once."""

@@ -40,21 +40,18 @@ REST_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one request: its status, when that was known, and the data of a good one or what was wrong.
+    """What became of one request: its status, when that was known, and the data of a good one.
 
-    `mono_us` is on the monotonic clock.
+    `mono_us` is on the monotonic clock; `what` is wrong with one that failed, `code` that of an exception. No error
+    is kept: with its frames it would hold on to itself, until the garbage collector stops everything to free it.
     """
 
     request: Request
     status: int
     mono_us: int
     block: bytes = b""
-    error: NoAnswer | Refused | None = None
-
-    @property
-    def code(self) -> int:
-        """The exception code of a refusal, else 0."""
-        return self.error.code if isinstance(self.error, Refused) else 0
+    what: str = ""
+    code: int = 0
 
 
 class Poll:
@@ -152,7 +149,10 @@ class Poll:
         try:
             await asked
         except (NoAnswer, Refused) as error:
-            failed = error
+            # Without its frames, of which this one holds it.
+            failed = error.with_traceback(None)
+        finally:
+            del asked
         for mono_us, block in answers:
             outcomes.append(Outcome(todo.popleft(), GOOD, mono_us, block))
         return failed
@@ -167,15 +167,14 @@ class Poll:
 
     def _unanswered(self, request: Request, error: NoAnswer | Refused) -> Outcome:
         """What a request comes to that was not answered, or with an exception."""
+        mono_us = self._clock.mono_us()
         if isinstance(error, NoAnswer):
-            return Outcome(request, BAD_TIMEOUT, self._clock.mono_us(), error=error)
+            return Outcome(request, BAD_TIMEOUT, mono_us, what=error.what)
         what = f"{request}: {error.what}"
         if error.code in UNIT_GONE:
-            silence = NoAnswer(self.group.device, what)
-            return Outcome(request, BAD_NO_COMMUNICATION, self._clock.mono_us(), error=silence)
+            return Outcome(request, BAD_NO_COMMUNICATION, mono_us, what=what)
         status = BAD_CONFIGURATION_ERROR if error.code in PERMANENT else BAD_DEVICE_FAILURE
-        refused = Refused(self.group.device, what, error.code)
-        return Outcome(request, status, self._clock.mono_us(), error=refused)
+        return Outcome(request, status, mono_us, what=what, code=error.code)
 
     def _learn(self, outcomes: list[Outcome], splits: int, now: float) -> Plan:
         """The plan that these outcomes belong to, in its order; the next read asks what this one taught.
@@ -185,7 +184,7 @@ class Poll:
         """
         if not any(outcome.status == GOOD for outcome in outcomes):
             self.forget()
-            raise _worst(outcomes) or NoAnswer(self.group.device, "its deadline left no time to ask")
+            raise self._worst(outcomes)
         if splits:
             self._plan = arrange([outcome.request for outcome in outcomes])
         plan, recovered = self._plan, False
@@ -199,11 +198,15 @@ class Poll:
             self.forget()
         return plan
 
-
-def _worst(outcomes: list[Outcome]) -> NoAnswer | Refused | None:
-    """The error that says most about a unit that gave nothing: its silence, else its first refusal."""
-    errors = [outcome.error for outcome in outcomes if outcome.error is not None]
-    return next((error for error in errors if isinstance(error, NoAnswer)), errors[0] if errors else None)
+    def _worst(self, outcomes: list[Outcome]) -> NoAnswer | Refused:
+        """The error that says most about a unit that gave nothing: its silence, else its first refusal."""
+        told = [outcome for outcome in outcomes if outcome.what]
+        for outcome in told:
+            if outcome.status in SILENT:
+                return NoAnswer(self.group.device, outcome.what)
+        if told:
+            return Refused(self.group.device, told[0].what, told[0].code)
+        return NoAnswer(self.group.device, "its deadline left no time to ask")
 
 
 def _spread(plan: Plan, items: list[bytes]) -> bytes:
