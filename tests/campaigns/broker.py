@@ -34,6 +34,8 @@ GOOD_CONNECTION_S = 5.2
 NOTICED_S_MAX = 20.0
 OTHERS_LATE_S_MAX = 30.0
 RECONNECTS_MAX = 20
+# To find one frame of poison.
+POISON_RECONNECTS_MAX = 5
 # Numbers ahead of the last one that came, so that poison is new.
 AHEAD = 60
 SLEEP_S = 4.0
@@ -158,9 +160,9 @@ def poison(campaign: Campaign, name: str, verdict: int) -> None:
     campaign.drained(name)
     found, reconnects = campaign.letters(), front.connections - before
     campaign.claim(
-        found == [number] and reconnects <= RECONNECTS_MAX,
+        found == [number] and reconnects <= POISON_RECONNECTS_MAX,
         f"{name}: poison found after {took_s:.1f} s, {len(found)} dead letter of 1, {reconnects} reconnects "
-        f"(at most {RECONNECTS_MAX})",
+        f"(at most {POISON_RECONNECTS_MAX})",
     )
     front.judge = passed
     with campaign.excuse():

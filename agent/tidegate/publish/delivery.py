@@ -268,10 +268,11 @@ class Delivery:
 
     def _stored_enough(self) -> bool:
         """Whether a crash now would send less than two windows twice: what is in flight, and what is acknowledged but
-        not stored yet. A slow disk holds the target back so, and nothing else.
+        not stored yet. A slow disk holds the target back so, and nothing else: not what a connection before this one
+        left to be stored some time, and not a window that is smaller for a while.
         """
         unstored = self._buffer.unstored(self._settings.name)
-        return self.window.data + unstored < WINDOWS_TWICE_MAX * self.window.limit
+        return self.window.data + unstored < WINDOWS_TWICE_MAX * self._settings.window
 
     async def _next(self) -> Batch | None:
         """The next data message; an answer that is due becomes a notice."""

@@ -23,6 +23,10 @@ BACK_OFF_FACTOR = 1.5
 # Two gateways with one client id throw each other out for ever: each time that it happens they pause for longer.
 TAKEN_PAUSE_S_MIN = 30.0
 TAKEN_FACTOR = 2.0
+# MQTT 3.1.1 has no word for it: so many connections in a row that were accepted at the first attempt, and ended by the
+# broker so soon, without a reason and with no data in flight that could be one.
+EVICTIONS_MAX = 3
+EVICTED_S_MAX = 30.0
 # A connection that lived so long was a good one: the next fault begins with a short pause again.
 GOOD_CONNECTION_S = 5.0
 
@@ -60,6 +64,10 @@ FAULTS = {
 
 class CertificateTime(NoSession):
     """A certificate that is not valid yet, or no longer: by our clock."""
+
+
+class Lost(NoSession):
+    """The connection ended, and the broker gave no reason."""
 
 
 class SessionTaken(PublishError):

@@ -93,13 +93,17 @@ class Junction:
         while live.unknown:
             unknown, live.unknown = live.unknown, set()
             await self._context.tables.learn(unknown)
-        batch = live.take(self._piece_bytes_max)
+        # What is learned about sizes counts at once.
+        most = min(
+            self._piece_bytes_max, self._context.suspects.message_bytes_max - self._context.format.envelope_bytes
+        )
+        batch = live.take(most)
         if batch is not None:
             return batch
         reserve = LIVE_PLACES if self._window.limit >= SMALL_WINDOW else 0
         if self._window.free <= reserve or self._window.paged_bytes >= self._pace.limit:
             return None
-        bytes_max = min(self._piece_bytes_max, self._pace.message_bytes)
+        bytes_max = min(most, self._pace.message_bytes)
         self._replay_first = not self._replay_first
         if self._replay_first:
             return self._replay.take(bytes_max) or backlog.take(bytes_max)

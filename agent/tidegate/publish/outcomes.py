@@ -48,13 +48,16 @@ class Outcomes:
         if code >= FAILURE:
             self._refused(sent, code)
             return
-        if sent.lane is None:
-            return
-        self._context.counts.unheard += code == UNHEARD
-        self._context.rate.accepted(self._loop.time())
-        for poison in self._context.suspects.accepted(sent, self._loop.time()):
+        verdict = self._context.suspects.accepted(sent, self._loop.time())
+        for poison in verdict.poison:
             self._burying.add(task := asyncio.create_task(self._bury(*poison)))
             task.add_done_callback(self._burying.discard)
+        if sent.lane is None:
+            return
+        if verdict.again:
+            self._again(verdict.again, False)
+        self._context.counts.unheard += code == UNHEARD
+        self._context.rate.accepted(self._loop.time())
         if not self._context.suspects.careful:
             self.window.limit = self.window_max
         if sent.lane != Lane.LIVE:
@@ -65,7 +68,7 @@ class Outcomes:
             if sent.lane is Lane.REPLAY:
                 self._context.counts.replayed += frames
                 self._context.orders.acknowledged(sent.epoch, sent.first, sent.last)
-            self._context.buffer.acknowledge(self._name, sent.epoch, (sent.first, sent.last), self.window.limit)
+            self._context.buffer.acknowledge(self._name, sent.epoch, (sent.first, sent.last), self.window_max)
 
     def _refused(self, sent: Sent, code: int) -> None:
         self._context.counts.refused += 1

@@ -13,11 +13,14 @@ from tidegate.errors import PublishError, TargetRefused
 from tidegate.publish.brokers import Brokers, FirstIsBack
 from tidegate.publish.faults import (
     CREDENTIALS,
+    EVICTED_S_MAX,
+    EVICTIONS_MAX,
     GOOD_CONNECTION_S,
     RETAIN_NOT_SUPPORTED,
     TAKEN_FACTOR,
     TAKEN_PAUSE_S_MIN,
     BackOff,
+    Lost,
     SessionTaken,
 )
 from tidegate.publish.settings import TargetSettings
@@ -26,29 +29,36 @@ from tidegate.publish.suspects import End, Suspects
 
 # So often in a row a target is back at once to find out which message ended its connections.
 QUICK_RETURNS_MAX = 40
+EVICTED = (
+    "the broker ended {} connections in a row soon after it had accepted them, and gave no reason: another client may "
+    "use the client id {!r} (give each gateway its own name, or client_id), or it forbids a topic (`tidegate topics`)"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """What a target does until its next connection, and for how long."""
+    """What a target does until its next connection, for how long, and the fault as it is to be told."""
 
     state: State
     pause_s: float
+    fault: PublishError
 
 
 class Returning:
     """The comings back of one target. `retain` is whether its broker keeps messages; `brokers` whose turn it is."""
 
-    def __init__(self, settings: TargetSettings, suspects: Suspects, rng: Random) -> None:
+    def __init__(self, settings: TargetSettings, client_id: str, suspects: Suspects, rng: Random) -> None:
         self.brokers = Brokers(settings.urls, settings.return_s)
         self.retain = True
         self._settings = settings
+        self._client_id = client_id
         self._suspects = suspects
         self._rng = rng
         self._back_off = BackOff(settings.back_off_s_min, settings.back_off_s_max, rng)
         self._password = settings.password
         self._quick_returns = 0
         self._taken_pause_s = TAKEN_PAUSE_S_MIN
+        self._evictions = 0
 
     def served(self) -> TargetSettings:
         """What the next connection works with: the broker whose turn it is, and the password as it is now."""
@@ -59,7 +69,7 @@ class Returning:
         fault = end.fault
         if isinstance(fault, FirstIsBack):
             self.brokers.returning()
-            return Pause(State.WAITING, 0.0)
+            return Pause(State.WAITING, 0.0, fault)
         good = end.connected and end.lived_s >= GOOD_CONNECTION_S
         if good:
             self._back_off.reset()
@@ -67,6 +77,8 @@ class Returning:
         if end.lived_s >= TAKEN_PAUSE_S_MIN:
             self._taken_pause_s = TAKEN_PAUSE_S_MIN
         quick = self._one_message(self._suspects.ended(end), end.lived_s)
+        if self._evicted(end):
+            quick, end = False, replace(end, fault=SessionTaken(EVICTED.format(self._evictions, self._client_id)))
         if isinstance(fault, TargetRefused) and fault.code == RETAIN_NOT_SUPPORTED and self.retain:
             self.retain = False
             quick = True
@@ -78,9 +90,9 @@ class Returning:
 
     def _pause(self, end: End, good: bool, quick: bool, parked: bool) -> Pause:
         fault, settings = end.fault, self._settings
-        soon = Pause(State.WAITING, settings.back_off_s_min * self._rng.uniform(0.5, 1.0))
+        soon = Pause(State.WAITING, settings.back_off_s_min * self._rng.uniform(0.5, 1.0), fault)
         if not end.connected and isinstance(fault, TargetRefused) and fault.code in CREDENTIALS and self._renewed():
-            return Pause(State.WAITING, settings.back_off_s_min)
+            return Pause(State.WAITING, settings.back_off_s_min, fault)
         if quick:
             return soon
         if not good:
@@ -88,8 +100,18 @@ class Returning:
             if not all_tried:
                 return soon
         if parked:
-            return Pause(State.PARKED, settings.parked_probe_s * self._rng.uniform(0.9, 1.1))
-        return Pause(State.WAITING, self._pause_s(fault))
+            return Pause(State.PARKED, settings.parked_probe_s * self._rng.uniform(0.9, 1.1), fault)
+        return Pause(State.WAITING, self._pause_s(fault), fault)
+
+    def _evicted(self, end: End) -> bool:
+        """Whether it looks as if somebody took our session, again and again. Data in flight may have been the reason
+        as well, so that such an end says nothing.
+        """
+        if not end.connected or not isinstance(end.fault, Lost) or end.lived_s >= EVICTED_S_MAX:
+            self._evictions = 0
+        elif all(sent.lane is None for sent in end.in_flight):
+            self._evictions += 1
+        return self._evictions >= EVICTIONS_MAX
 
     def _one_message(self, its: bool, lived_s: float) -> bool:
         """Whether to be back at once: it was one message's doing, and we did not come back so too often."""

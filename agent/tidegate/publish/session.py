@@ -23,7 +23,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from tidegate.errors import NoSession, PublishError, TargetRefused
 from tidegate.publish.connector import QOS, Connector, Will, close, make_client, properties
-from tidegate.publish.faults import FAILURE, refusal
+from tidegate.publish.faults import FAILURE, Lost, refusal
 from tidegate.publish.settings import TargetSettings
 from tidegate.publish.websocket import WebSocket
 
@@ -236,7 +236,7 @@ class Session:
             self._lose(refusal(f"{self._settings.url} ended the connection: {code}", code.value))
         elif not self._leaving:
             why = "lost" if code.value == FAILURE else f"lost: {code}"
-            self._lose(NoSession(f"the connection to {self._settings.url} was {why}"))
+            self._lose(Lost(f"the connection to {self._settings.url} was {why}"))
 
     def _published(self, _client: mqtt.Client, _data: Any, mid: int, code: ReasonCode, _said: Any) -> None:
         self._on_acknowledged(mid, code.value)

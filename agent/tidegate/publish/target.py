@@ -65,7 +65,7 @@ class Target:
         self._rng = rng or Random()
         self._counts = Counts(runs)
         suspects = Suspects(settings.message_bytes_max)
-        self._returning = Returning(settings, suspects, self._rng)
+        self._returning = Returning(settings, settings.client_id_of(gateway), suspects, self._rng)
         self._arrears = Arrears(settings.name, buffer, clock)
         self._format = TidegateJson(gateway, settings.name, settings.prefix)
         self._context = Context(
@@ -154,7 +154,7 @@ class Target:
             now_s, connected = loop.time(), self._state == State.CONNECTED
             end = End(fault, connected, now_s - begun_s, now_s, tuple(delivery.window), delivery.outcomes.culprit)
             pause = self._returning.after(end)
-            self._told(fault, pause)
+            self._told(pause)
             self._next_try_s = loop.time() + pause.pause_s
             await asyncio.sleep(pause.pause_s)
 
@@ -258,8 +258,8 @@ class Target:
                 delivery.end(FirstIsBack(f"{self._settings.url} can be reached again"))
                 return
 
-    def _told(self, fault: PublishError, pause: Pause) -> None:
-        name, why = self._settings.name, str(fault)
+    def _told(self, pause: Pause) -> None:
+        name, fault, why = self._settings.name, pause.fault, str(pause.fault)
         if isinstance(fault, FirstIsBack):
             log.info("target %s: %s", name, why)
             self._turn(pause.state, "")
