@@ -61,3 +61,37 @@ def test_another_fault_is_never_the_clocks() -> None:
     fault = CertificateTime("it expired")
 
     assert by_the_clock(fault, Clock(lambda: BUILT_US, lambda: 0)) is fault
+
+
+@pytest.mark.parametrize("begins", ["unset", "wrong"])
+def test_a_target_that_waits_for_the_time_is_back_at_once_when_it_is_known(tmp_path: Path, begins: str) -> None:
+    authority, context = serving(tmp_path)
+    wall_us = [0 if begins == "unset" else BUILT_US + 10**12]
+
+    async def main() -> None:
+        attempts = 0
+
+        def attempted(sock: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
+            nonlocal attempts
+            attempts += 1
+
+        context.sni_callback = attempted
+        server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0, ssl=context)
+        port = server.sockets[0].getsockname()[1]
+        # Left to its pauses alone, it would come back in ten minutes at the earliest.
+        settings = TargetSettings("cloud", f"mqtts://127.0.0.1:{port}", ca=authority, back_off_s_min=1200.0)
+        target = Target(
+            settings, "g1", MemoryBuffer.of(METER, 5), Clock(lambda: wall_us[0], lambda: 0), lambda: (1, 0), "0.1", ""
+        )  # type: ignore[arg-type]
+        task = asyncio.create_task(target.run())
+        await until(lambda: target.status().state == State.WAITING and bool(target.status().why))
+        before, pause_s = attempts, target.status().next_try_s or 0.0
+        wall_us[0] = BUILT_US + 2 * 10**12
+        await until(lambda: attempts > before)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        server.close()
+
+        assert pause_s > 500
+
+    asyncio.run(main())

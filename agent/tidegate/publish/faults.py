@@ -66,6 +66,10 @@ class CertificateTime(NoSession):
     """A certificate that is not valid yet, or no longer: by our clock."""
 
 
+class ClockUnset(NoSession):
+    """Certificates seem not valid, since our own clock is not set: over as soon as the time is known."""
+
+
 class Lost(NoSession):
     """The connection ended, and the broker gave no reason."""
 
@@ -95,7 +99,7 @@ def refusal(what: str, code: int) -> PublishError:
 def by_the_clock(fault: PublishError, clock: Clock) -> PublishError:
     """The fault as it is to be told: a certificate's dates mean nothing while our own clock is not set."""
     if isinstance(fault, CertificateTime) and clock.trust is Trust.UNSET:
-        return NoSession(f"clock: it is not set, so that certificates seem not valid ({fault}): {clock.words}")
+        return ClockUnset(f"clock: it is not set, so that certificates seem not valid ({fault}): {clock.words}")
     return fault
 
 

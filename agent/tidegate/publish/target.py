@@ -22,7 +22,7 @@ from tidegate.publish.brokers import FirstIsBack
 from tidegate.publish.connector import Connector
 from tidegate.publish.context import Context, Counts
 from tidegate.publish.delivery import Delivery
-from tidegate.publish.faults import SessionTaken, by_the_clock
+from tidegate.publish.faults import CertificateTime, ClockUnset, SessionTaken, by_the_clock
 from tidegate.publish.formats.tidegate_json import TidegateJson
 from tidegate.publish.lanes import Tables
 from tidegate.publish.orders import Orders, OrderStatus, ordered
@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 # Connecting and every acknowledgement have deadlines that are shorter.
 PATIENCE_S = 90.0
+# So soon a target that waits for the right time notices that it has come.
+CLOCK_LOOK_S = 1.0
 
 
 class Target:
@@ -156,7 +158,17 @@ class Target:
             pause = self._returning.after(end)
             self._told(pause)
             self._next_try_s = loop.time() + pause.pause_s
+            await self._stay_away(pause)
+
+    async def _stay_away(self, pause: Pause) -> None:
+        """Wait for the pause to end. One that is the clock's fault ends when the clock is set, or put right."""
+        if not isinstance(pause.fault, (CertificateTime, ClockUnset)):
             await asyncio.sleep(pause.pause_s)
+            return
+        loop, clock = asyncio.get_running_loop(), self._clock
+        end_s, before = loop.time() + pause.pause_s, (clock.trust, clock.steps)
+        while (left_s := end_s - loop.time()) > 0 and (clock.trust, clock.steps) == before:  # noqa: ASYNC110 (a clock calls nobody)
+            await asyncio.sleep(min(left_s, CLOCK_LOOK_S))
 
     def status(self) -> TargetStatus:
         """How the target is now."""
