@@ -224,8 +224,9 @@ MUTATIONS = (
     Mutation(
         "a late Modbus reply is taken for the one that is due",
         "drivers/tidegate_drivers/modbus/link.py",
-        "transaction == self._transaction and not self._waiting.done()",
-        "not self._waiting.done()",
+        "            whole = end - at >= BEFORE_LENGTH_BYTES + length\n",
+        "            whole = end - at >= BEFORE_LENGTH_BYTES + length\n"
+        "            transaction = next(iter(self._due), transaction)\n",
         tests("tests/drivers/test_modbus_link.py"),
         ("the transaction before", "test_a_late_reply"),
     ),

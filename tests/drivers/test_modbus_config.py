@@ -163,6 +163,8 @@ def test_a_bad_device_address_is_a_problem_of_the_device(address: str) -> None:
         ({"timeout": "1"}, "timeout"),
         ({"timeout": "2h"}, "timeout"),
         ({"connections": "0"}, "connections"),
+        ({"in_flight": "0"}, "in_flight"),
+        ({"in_flight": "17"}, "in_flight"),
         ({"registers_max": "126"}, "registers_max"),
         ({"baud": "9600"}, "baud"),
     ],

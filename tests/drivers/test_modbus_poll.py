@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from struct import unpack
 from typing import Any
 
 import pytest
@@ -186,6 +187,37 @@ def test_a_unit_that_falls_silent_in_the_middle_is_asked_no_more_in_this_read(ri
         assert len(plc.asked) == 2
 
     rig.against(answer, [*rig.words(1), *rig.words(1, 200), *rig.words(1, 400)], story, timeout="500ms")
+
+
+def test_with_requests_in_flight_a_refused_one_marks_its_tags_and_the_others_are_read(rig: Any) -> None:
+    plc = rig.machine({0: 5, 200: 6, 400: 7}, missing={200})
+    plc.code = 4
+
+    async def story(driver: ModbusDriver, group: Group, peer: Any) -> None:
+        frame = await driver.read(group)
+
+        assert rig.statuses(frame) == [0, status.BAD_DEVICE_FAILURE, 0]
+        assert unpack("<3q", frame.values) == (5, 0, 7)
+        assert len(plc.asked) == 3
+
+    rig.against(plc, [*rig.words(1), *rig.words(1, 200), *rig.words(1, 400)], story, in_flight="3")
+
+
+def test_with_requests_in_flight_a_unit_that_falls_silent_is_asked_no_more_in_this_read(rig: Any) -> None:
+    plc = rig.machine({0: 5})
+
+    def answer(request: bytes) -> bytes | None:
+        reply: bytes = plc(request)
+        return reply if len(plc.asked) == 1 else None
+
+    async def story(driver: ModbusDriver, group: Group, peer: Any) -> None:
+        frame = await driver.read(group)
+
+        assert rig.statuses(frame) == [0, *[status.BAD_TIMEOUT] * 3]
+        assert len(plc.asked) == 3
+
+    blocks = [*rig.words(1), *rig.words(1, 200), *rig.words(1, 400), *rig.words(1, 600)]
+    rig.against(answer, blocks, story, timeout="500ms", in_flight="2")
 
 
 def test_a_silent_unit_raises_no_answer_and_the_unit_beside_it_keeps_its_pace(rig: Any) -> None:

@@ -27,6 +27,8 @@ UNITS_RESERVED = range(248, 255)
 TIMEOUT_S = 1.0
 TIMEOUT_S_MIN, TIMEOUT_S_MAX = 0.01, 60.0
 CONNECTIONS_MAX = 16
+# What a server may take at a time, as MODBUS Messaging on TCP/IP V1.0b has it (NumberMaxOfServerTransaction).
+IN_FLIGHT_MAX = 16
 HOLE_REGISTERS = 16
 
 ADDRESS = re.compile(r"tcp://(?:\[([0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|([A-Za-z0-9_.-]+))(?::(\d{1,5}))?/?")
@@ -111,13 +113,17 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How one device is reached. `connections` is its bus's; `hole_registers_max` is what a request may read along."""
+    """How one device is reached. `connections` is its bus's; `hole_registers_max` is what a request may read along.
+
+    `in_flight` is how many requests of one read may be under way at a time.
+    """
 
     host: str
     port: int
     unit: int
     timeout_s: float
     connections: int
+    in_flight: int
     registers_max: int
     hole_registers_max: int
 
@@ -171,6 +177,7 @@ def parse_device(device: Device) -> tuple[Settings | None, list[Problem]]:
         unit,
         options.duration_s("timeout", TIMEOUT_S, TIMEOUT_S_MIN, TIMEOUT_S_MAX),
         options.whole("connections", 1, 1, CONNECTIONS_MAX),
+        options.whole("in_flight", 1, 1, IN_FLIGHT_MAX),
         options.whole("registers_max", REGISTERS_MAX, 1, REGISTERS_MAX),
         options.whole("hole_registers_max", HOLE_REGISTERS, 0, REGISTERS_MAX),
     )

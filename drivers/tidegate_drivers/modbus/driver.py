@@ -15,7 +15,7 @@ from tidegate_drivers.modbus.poll import Poll
 
 
 class ModbusDriver:
-    """The devices of one host and port, read over `connections` TCP connections, one question at a time on each."""
+    """The devices of one host and port, read over `connections` TCP connections, one read at a time on each."""
 
     contract: ClassVar[int] = DRIVER_CONTRACT
     name: ClassVar[str] = "modbus"
@@ -122,5 +122,7 @@ class ModbusDriver:
             limits = Limits(settings.registers_max, settings.hole_registers_max)
             whole = plan([points[tag] for tag in group.tags], limits)
             table = self._devices[group.device].table.hash
-            poll = self._polls[key] = Poll(group, table, settings.unit, settings.timeout_s, whole, self._clock)
+            poll = self._polls[key] = Poll(
+                group, table, settings.unit, settings.timeout_s, settings.in_flight, whole, self._clock
+            )
         return poll

@@ -1,19 +1,23 @@
-"""One Modbus TCP connection: a question, its strictly checked reply, its deadline. It knows no tags and never reopens.
+"""One Modbus TCP connection: questions, their strictly checked replies, deadlines. It knows no tags and never reopens.
 
     transaction u16 | protocol u16 = 0 | length u16 | unit u8 | function u8 | data …     all big-endian
 
 Sources: MODBUS Messaging on TCP/IP V1.0b §3.1.3, Modbus Application Protocol V1.1b3 §6 and §7.
 
-    idle ──ask──▶ waiting ──reply of this transaction──▶ idle, or the next question of the same asker
-                     ├── deadline ──▶ idle, the transaction is abandoned: its late reply is dropped, never taken
+    idle ──ask──▶ waiting ──replies of its transactions──▶ idle
+                     ├── deadline ──▶ idle, its transactions are abandoned: a late reply is dropped, never taken
                      └── any other reply, anything else behind it, or the peer closes ──▶ closed, for good
+
+One asker at a time. It may ask several questions: one after the other, or so many at a time as the device can take.
 """
 
 import asyncio
+import ipaddress
+import math
 import os
 import socket
-from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from struct import Struct
 
 from tidegate.clock import Clock
@@ -58,10 +62,12 @@ async def connect(host: str, port: int, clock: Clock) -> "Link":
     """A connection to a Modbus TCP device. Raises NotConnected, after CONNECT_DEADLINE_S at the latest."""
     peer = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     loop = asyncio.get_running_loop()
+    # One address needs no race of several, which leaves much to the garbage collector.
+    delay_s = None if _is_address(host) else HAPPY_EYEBALLS_DELAY_S
     try:
         async with asyncio.timeout(CONNECT_DEADLINE_S):
             transport, link = await loop.create_connection(
-                lambda: Link(clock, peer), host, port, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY_S
+                lambda: Link(clock, peer), host, port, happy_eyeballs_delay=delay_s
             )
     except TimeoutError:
         raise NotConnected("", f"{peer} did not accept a connection within {CONNECT_DEADLINE_S:g} s") from None
@@ -74,6 +80,15 @@ async def connect(host: str, port: int, clock: Clock) -> "Link":
     return link
 
 
+def _is_address(host: str) -> bool:
+    """Whether a host is an IP address, and no name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def _why(error: OSError | UnicodeError) -> str:
     """Connection refused, instead of asyncio's `[Errno 111] Connect call failed ('10.0.0.7', 502)`."""
     number = error.errno if isinstance(error, OSError) else None
@@ -82,8 +97,20 @@ def _why(error: OSError | UnicodeError) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A request: its PDU (function, address, count: 5 bytes), and the byte count that its reply must have."""
+
+    pdu: bytes
+    reply_bytes: int
+
+
+# What became of a question: monotonic µs of its reply and the data in it, or its refusal. None: there is no reply.
+Reply = tuple[int, bytes] | Refused | None
+
+
 class Link(asyncio.BufferedProtocol):
-    """One connection, with at most one question under way. After `closed` it is never used again."""
+    """One connection, with at most one asker. After `closed` it is never used again."""
 
     def __init__(self, clock: Clock, peer: str) -> None:
         self._clock = clock
@@ -98,16 +125,18 @@ class Link(asyncio.BufferedProtocol):
         self._end = 0
         self._transaction = 0
         self._waiting: asyncio.Future[bytes] | None = None
-        # What its asker wants to know besides, each with the bytes of its reply; a time for each, and one for all.
-        self._then: deque[tuple[bytes, int]] = deque()
-        self._timeout_s = self._until = 0.0
-        # Replies to what it asked: monotonic µs and data.
-        self._answers: list[tuple[int, bytes]] = []
         self._device = ""
         self._unit = 0
-        self._function = 0
-        self._reply_bytes = 0
-        self._deadline = 0.0
+        # What its asker wants to know, what became of it, and by transaction the indexes of what is under way.
+        self._questions: Sequence[Question] = ()
+        self._replies: list[Reply] = []
+        self._due: dict[int, int] = {}
+        self._at_once = 1
+        self._next = 0
+        self._refused: Refused | None = None
+        self._last = b""
+        # How long the device may be silent, until when it may answer, and what follows from the two.
+        self._timeout_s = self._until = self._deadline = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._abandoned: dict[int, int] = {}
         self._silent = 0
@@ -125,44 +154,47 @@ class Link(asyncio.BufferedProtocol):
         for messages. `mono_us` then says when the reply was in. Cancelling the future abandons the
         transaction. The future raises NotConnected, NoAnswer, InvalidReply or Refused.
         """
+        return self.ask_all(device, unit, (Question(question, reply_bytes),), math.inf, deadline)[1]
+
+    def ask_all(
+        self, device: str, unit: int, questions: Sequence[Question], timeout_s: float, until: float, at_once: int = 1
+    ) -> tuple[list[Reply], asyncio.Future[bytes]]:
+        """Ask several questions, at most `at_once` at a time, and wake the asker once.
+
+        Returns a list with what becomes of each, and a future that is done when all have their reply or no time is
+        left: the device may be silent for `timeout_s`, and nothing is asked past `until`. After a refusal nothing more
+        is asked, and the future raises it when the rest is in; else it gives the last data, or raises as that of `ask`.
+        """
         waiting: asyncio.Future[bytes] = self._loop.create_future()
         if self._waiting is not None:
             if not self._waiting.done():
-                raise RuntimeError("a link asks one question at a time")
+                raise RuntimeError("a link has one asker at a time")
             self._abandon()
-        self._answers = []
-        self._then.clear()
+        self._questions, self._replies, self._at_once = questions, [None] * len(questions), at_once
+        self._next, self._refused = 0, None
         if self._why_closed or self._transport is None:
             waiting.set_exception(NotConnected(device, self._why_closed or "not connected yet"))
-            return waiting
+            return self._replies, waiting
         self._waiting = waiting
         self._device, self._unit = device, unit
-        self._send(question, reply_bytes, deadline)
-        return waiting
-
-    def ask_all(
-        self, device: str, unit: int, questions: Iterable[tuple[bytes, int]], timeout_s: float, until: float
-    ) -> tuple[list[tuple[int, bytes]], asyncio.Future[bytes]]:
-        """Ask several questions (each with the bytes of its reply), one after the other, without waking the asker.
-
-        Returns a list to which each reply is added, as (monotonic µs, data), and a future that is done when all are
-        in or no time is left: each question has `timeout_s`, and none is asked past `until`. The future raises as that
-        of `ask` what is wrong with the first that fails; those behind it are not asked.
-        """
-        first, *then = questions
-        waiting = self.ask(device, unit, *first, min(until, self.time() + timeout_s))
-        self._then.extend(then)
         self._timeout_s, self._until = timeout_s, until
-        return self._answers, waiting
+        self._send(self.time())
+        return self._replies, waiting
 
-    def _send(self, question: bytes, reply_bytes: int, deadline: float) -> None:
+    def _send(self, now: float) -> None:
+        """Ask as many questions as may be under way, in one piece."""
+        asked = []
+        while self._next < len(self._questions) and len(self._due) < self._at_once:
+            transaction = (self._transaction + 1) & 0xFFFF
+            while transaction in self._abandoned or transaction in self._due:
+                transaction = (transaction + 1) & 0xFFFF
+            self._transaction = transaction
+            self._due[transaction] = self._next
+            asked.append(ENVELOPE.pack(transaction, 0, QUESTION_LENGTH, self._unit) + self._questions[self._next].pdu)
+            self._next += 1
         assert self._transport is not None
-        transaction = (self._transaction + 1) & 0xFFFF
-        while transaction in self._abandoned:
-            transaction = (transaction + 1) & 0xFFFF
-        self._transaction = transaction
-        self._function, self._reply_bytes, self._deadline = question[0], reply_bytes, deadline
-        self._transport.write(ENVELOPE.pack(transaction, 0, QUESTION_LENGTH, self._unit) + question)
+        self._transport.write(b"".join(asked))
+        self._deadline = deadline = min(self._until, now + self._timeout_s)
         # One timer serves many questions: a reply leaves it armed, and it finds out when it fires.
         if self._timer is None:
             self._timer = self._loop.call_at(deadline, self._passed)
@@ -199,18 +231,19 @@ class Link(asyncio.BufferedProtocol):
         self._silent = 0
         end = self._end + count
         at = 0
-        due: tuple[int, bytes] | None = None
+        taken: dict[int, tuple[int, bytes]] = {}
         while end - at >= HEADER.size:
             transaction, protocol, length, unit, function = HEADER.unpack_from(self._buffer, at)
             if protocol or not LENGTH_MIN <= length <= LENGTH_MAX:
                 self._refuse(f"no Modbus TCP header: protocol {protocol}, length {length}")
                 return
             whole = end - at >= BEFORE_LENGTH_BYTES + length
-            if due is None and self._is_due(transaction):
-                if not self._fits(length, unit, function):
+            if transaction not in taken and self._is_due(transaction):
+                if not self._fits(self._questions[self._due[transaction]], length, unit, function):
                     return
                 if whole:
-                    due = function, bytes(self._view[at + HEADER.size : at + BEFORE_LENGTH_BYTES + length])
+                    data = bytes(self._view[at + HEADER.size : at + BEFORE_LENGTH_BYTES + length])
+                    taken[transaction] = function, data
             elif not self._late(transaction, length):
                 return
             elif whole:
@@ -218,35 +251,35 @@ class Link(asyncio.BufferedProtocol):
             if not whole:
                 break
             at += BEFORE_LENGTH_BYTES + length
-        if due is not None:
-            # What follows it was looked at first: bytes that nobody asked for say that these may be none of its own.
-            if at < end and not self._begins_late(at, end):
+        if taken:
+            # What follows was looked at first: bytes that nobody asked for say that these may be none of their own.
+            if at < end and not self._begins_another(at, end, taken):
                 return
-            self._take(*due)
+            self._take(taken)
         if at < end and at:
             self._buffer[: end - at] = self._buffer[at:end]
         self._end = end - at
 
     def _is_due(self, transaction: int) -> bool:
         """Whether a reply of this transaction is waited for."""
-        return self._waiting is not None and transaction == self._transaction and not self._waiting.done()
+        return transaction in self._due and self._waiting is not None and not self._waiting.done()
 
-    def _fits(self, length: int, unit: int, function: int) -> bool:
-        """Whether a header can be that of the reply we wait for; if not, the connection is closed."""
+    def _fits(self, question: Question, length: int, unit: int, function: int) -> bool:
+        """Whether a header can be that of the reply to a question; if not, the connection is closed."""
         if unit != self._unit:
             return self._refuse(f"a reply of unit {unit} to a question to unit {self._unit}")
-        expected = EXCEPTION_LENGTH
-        if function == self._function:
-            expected += self._reply_bytes
-        elif function != self._function | EXCEPTION_FLAG:
-            return self._refuse(f"a reply of function {function} to a question of function {self._function}")
+        asked, expected = question.pdu[0], EXCEPTION_LENGTH
+        if function == asked:
+            expected += question.reply_bytes
+        elif function != asked | EXCEPTION_FLAG:
+            return self._refuse(f"a reply of function {function} to a question of function {asked}")
         if length != expected:
             return self._refuse(f"a reply of length {length} where {expected} was due")
         return True
 
     def _late(self, transaction: int, length: int) -> bool:
         """Whether a reply belongs to a question that was given up; if not, the connection is closed."""
-        if self._waiting is not None and self._waiting.done() and transaction == self._transaction:
+        if self._waiting is not None and self._waiting.done() and transaction in self._due:
             # Its asker was cancelled in the meantime.
             self._abandon()
             if self._why_closed:
@@ -256,32 +289,44 @@ class Link(asyncio.BufferedProtocol):
             return True
         return self._refuse(f"a reply of transaction {transaction}, which nobody waits for")
 
-    def _begins_late(self, at: int, end: int) -> bool:
-        """Whether what follows the due reply can be the beginning of a late one; if not, the connection is closed."""
+    def _begins_another(self, at: int, end: int, taken: Collection[int]) -> bool:
+        """Whether what follows can be the beginning of another reply, due or late; if not, the connection is closed."""
         begin = bytes(self._view[at : min(end, at + TRANSACTION_BYTES)])
-        if any(number.to_bytes(TRANSACTION_BYTES, "big").startswith(begin) for number in self._abandoned):
+        others = (number for number in (*self._abandoned, *self._due) if number not in taken)
+        if any(number.to_bytes(TRANSACTION_BYTES, "big").startswith(begin) for number in others):
             return True
         return self._refuse(f"{end - at} bytes behind a reply, which nobody waits for")
 
-    def _take(self, function: int, data: bytes) -> None:
-        """Hand over a reply whose header fits."""
-        waiting = self._waiting
-        assert waiting is not None
-        if function != self._function:
-            self._waiting = None
-            code = data[0]
-            name = EXCEPTIONS.get(code, "unknown")
-            waiting.set_exception(Refused(self._device, f"exception {code}, {name}", code))
-        elif data[0] != self._reply_bytes:
-            self._refuse(f"a byte count of {data[0]} where {self._reply_bytes} was due")
-        else:
-            self.mono_us = self._clock.mono_us()
-            self._answers.append((self.mono_us, data[1:]))
-            if self._then and (now := self.time()) < self._until:
-                self._send(*self._then.popleft(), min(self._until, now + self._timeout_s))
+    def _take(self, taken: Mapping[int, tuple[int, bytes]]) -> None:
+        """Take replies whose headers fit, and ask what is to be asked next; when nothing is, wake the asker."""
+        mono_us = self._clock.mono_us()
+        for transaction, (function, data) in taken.items():
+            index = self._due.pop(transaction)
+            question = self._questions[index]
+            if function != question.pdu[0]:
+                name = EXCEPTIONS.get(data[0], "unknown")
+                refused = Refused(self._device, f"exception {data[0]}, {name}", data[0])
+                self._replies[index], self._refused = refused, self._refused or refused
+            elif data[0] != question.reply_bytes:
+                self._refuse(f"a byte count of {data[0]} where {question.reply_bytes} was due")
+                return
             else:
-                self._waiting = None
-                waiting.set_result(data[1:])
+                self.mono_us = mono_us
+                self._last = data[1:]
+                self._replies[index] = mono_us, self._last
+        now = self.time()
+        if self._next < len(self._questions) and self._refused is None and now < self._until:
+            self._send(now)
+            return
+        self._deadline = min(self._until, now + self._timeout_s)
+        if self._due:
+            return
+        waiting, self._waiting = self._waiting, None
+        assert waiting is not None
+        if self._refused is not None:
+            waiting.set_exception(self._refused)
+        else:
+            waiting.set_result(self._last)
 
     def _refuse(self, what: str) -> bool:
         """End the connection over a reply that is wrong: what follows it can't be trusted either."""
@@ -289,9 +334,11 @@ class Link(asyncio.BufferedProtocol):
         return False
 
     def _abandon(self) -> None:
-        """Forget the question under way, but not its number."""
+        """Forget the questions under way, but not their numbers."""
         self._waiting = None
-        self._abandoned[self._transaction] = EXCEPTION_LENGTH + self._reply_bytes
+        for transaction, index in self._due.items():
+            self._abandoned[transaction] = EXCEPTION_LENGTH + self._questions[index].reply_bytes
+        self._due.clear()
         if len(self._abandoned) > ABANDONED_MAX:
             self.close(f"{len(self._abandoned)} questions to {self._peer} were given up, and none of them answered")
 

@@ -22,7 +22,7 @@ from tidegate.model.status import (
     GOOD,
 )
 from tidegate_drivers.modbus import codec
-from tidegate_drivers.modbus.link import Link
+from tidegate_drivers.modbus.link import Link, Question
 from tidegate_drivers.modbus.plan import Plan, Request, arrange
 
 SLOT_BYTES = 8
@@ -54,14 +54,25 @@ class Outcome:
     code: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A request to be asked; `error` is what is wrong with it where it was, and gave nothing."""
+
+    request: Request
+    error: NoAnswer | Refused | None = None
+
+
 class Poll:
     """Reads one group of one device, one read at a time; keeps what it learnt of refused addresses."""
 
-    def __init__(self, group: Group, table: bytes, unit: int, timeout_s: float, whole: Plan, clock: Clock) -> None:
+    def __init__(
+        self, group: Group, table: bytes, unit: int, timeout_s: float, in_flight: int, whole: Plan, clock: Clock
+    ) -> None:
         self.group = group
         self._table = table
         self._unit = unit
         self._timeout_s = timeout_s
+        self._in_flight = in_flight
         self._clock = clock
         self._whole = whole
         self._plan = whole
@@ -77,7 +88,8 @@ class Poll:
     async def read(self, link: Link) -> Frame:
         """One reading of every tag. Raises what Driver.read does, when the unit gave nothing at all."""
         outcomes, splits = await self._ask(link)
-        if splits:
+        if len(outcomes) > 1:
+            # What was refused comes after what was answered.
             outcomes.sort(key=lambda outcome: (outcome.request.function, outcome.request.address))
         plan = self._learn(outcomes, splits, link.time())
         count = len(self.group.tags)
@@ -107,28 +119,27 @@ class Poll:
     async def _ask(self, link: Link) -> tuple[list[Outcome], int]:
         """Ask what there is to ask within the deadline: what became of each request, and how many were split."""
         deadline = link.time() + self.group.deadline_s
-        todo = deque(self._plan.requests)
+        todo = deque(Task(request) for request in self._plan.requests)
         outcomes: list[Outcome] = []
-        error: NoAnswer | Refused | None = None
         if len(todo) > 1 and not self._resting:
-            error = await self._in_a_row(link, todo, outcomes, deadline)
+            await self._ask_all(link, todo, outcomes, deadline)
         stopped = GOOD
         splits = 0
         while todo:
-            request = todo.popleft()
-            now = link.time()
-            if error is None and (stopped or now >= deadline):
+            task = todo.popleft()
+            request, now = task.request, link.time()
+            if task.error is None and (stopped or now >= deadline):
                 outcome = Outcome(request, stopped or BAD_TIMEOUT, self._clock.mono_us())
             elif self._resting and self._resting.get(request.question, now) > now:
                 outcome = Outcome(request, BAD_CONFIGURATION_ERROR, self._clock.mono_us())
             else:
-                if error is not None:
-                    outcome, error = self._unanswered(request, error), None
+                if task.error is not None:
+                    outcome = self._unanswered(request, task.error)
                 else:
                     outcome = await self._one(link, request, min(deadline, now + self._timeout_s))
                 if outcome.code in SPLITTING and splits < SPLITS_MAX and len(request.members) > 1:
                     splits += 1
-                    todo.extend(request.split())
+                    todo.extend(Task(half) for half in request.split())
                     continue
                 if outcome.status in SILENT:
                     # More questions to a silent unit would only hold up the others on its bus.
@@ -136,26 +147,34 @@ class Poll:
             outcomes.append(outcome)
         return outcomes, splits
 
-    async def _in_a_row(
-        self, link: Link, todo: deque[Request], outcomes: list[Outcome], deadline: float
-    ) -> NoAnswer | Refused | None:
+    async def _ask_all(self, link: Link, todo: deque[Task], outcomes: list[Outcome], deadline: float) -> None:
         """Ask all that is to do, and wake up once for it; what was answered moves over to the outcomes.
 
-        The first that fails ends it, and what is wrong with it is returned: it is the first of what is left to do.
+        What is left to do has not been asked, or has what is wrong with it.
         """
-        questions = [(request.question, request.reply_bytes) for request in todo]
-        answers, asked = link.ask_all(self.group.device, self._unit, questions, self._timeout_s, deadline)
-        failed: NoAnswer | Refused | None = None
+        tasks = list(todo)
+        questions = [Question(task.request.question, task.request.reply_bytes) for task in tasks]
+        replies, asked = link.ask_all(
+            self.group.device, self._unit, questions, self._timeout_s, deadline, self._in_flight
+        )  # fmt: skip
+        silence: NoAnswer | None = None
         try:
             await asked
-        except (NoAnswer, Refused) as error:
-            # Without its frames, of which this one holds it.
-            failed = error.with_traceback(None)
-        finally:
-            del asked
-        for mono_us, block in answers:
-            outcomes.append(Outcome(todo.popleft(), GOOD, mono_us, block))
-        return failed
+        except NoAnswer as error:
+            silence = error
+        except Refused:
+            # It stands among the replies.
+            pass
+        todo.clear()
+        for task, reply in zip(tasks, replies, strict=True):
+            if isinstance(reply, tuple):
+                outcomes.append(Outcome(task.request, GOOD, *reply))
+            elif reply is not None:
+                todo.append(Task(task.request, reply))
+            else:
+                # The first that has no reply was asked when the device fell silent.
+                todo.append(Task(task.request, silence))
+                silence = None
 
     async def _one(self, link: Link, request: Request, deadline: float) -> Outcome:
         """Ask one request, once."""
