@@ -12,7 +12,7 @@ export PYTHON
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check build mutations wheel lock wheels install uninstall campaign-kill campaign-outage campaign-power campaign-clock campaign-copies campaign-broker campaign-modbus campaign-all soak bench golden profiles clean
+.PHONY: help demo test check build mutations try-unit wheel lock wheels install uninstall campaign-kill campaign-outage campaign-power campaign-clock campaign-copies campaign-broker campaign-modbus campaign-all soak bench golden profiles clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 20
@@ -66,14 +66,17 @@ campaign-clock: $(VENV)/tested ## 1970, a kill, late NTP, steps of days and year
 campaign-copies: $(VENV)/tested ## an image put back, a snapshot rolled back, one image in two boxes: no reading taken for a duplicate
 	@$(BIN)/python -m tests.campaigns.copies
 
-campaign-modbus: $(VENV)/tested ## N hostile replies on virtual time, 20,000 through sockets: no wrong value taken, others keep their pace
-	@$(BIN)/python -m tests.campaigns.modbus $(if $(filter command line environment,$(origin N)),$(N),10000000)
+campaign-modbus: $(VENV)/tested ## N hostile replies on virtual time, SOCKETS=20000 through sockets: no wrong value taken, others keep their pace
+	@$(BIN)/python -m tests.campaigns.modbus $(if $(filter command line environment,$(origin N)),$(N),10000000) $(if $(SOCKETS),--sockets $(SOCKETS))
 
 campaign-all: $(VENV)/tested ## every campaign at CI size, in at most 20 minutes, with one table at the end; ONLY="kill clock"
 	@$(BIN)/python -m tests.campaigns.whole $(ONLY)
 
 soak: $(VENV)/tested ## the whole gateway under load with faults for SECONDS=600: nothing grows, nothing is lost
 	@$(BIN)/python -m tests.campaigns.soak $(SECONDS)
+
+try-unit: $(VENV)/tested ## as root: the service under a systemd of its own as PID 1: install, start, reload, kill, hang, stop, uninstall
+	@$(BIN)/python -m tests.systemd.try_unit
 
 mutations: $(VENV)/tested ## break the product on purpose, one promise at a time, and see its test turn red; ONE="number or words"
 	@$(BIN)/python -m tests.campaigns.mutations $(if $(ONE),"$(ONE)")

@@ -1,6 +1,6 @@
 """The Modbus campaign: a hostile peer against the real driver, on virtual time and through sockets.
 
-    python -m tests.campaigns.modbus 10000000 [--seed 7] [--round 12] [--no-sockets]
+    python -m tests.campaigns.modbus 10000000 [--sockets 20000] [--seed 7] [--round 12]
 
 The rounds on virtual time follow from seed and round alone, to the last byte. Exits 1 when a claim does not hold.
 """
@@ -14,8 +14,10 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 
+from demo.child import ChildFailed
 from tests.campaigns.checker import Finding
 from tests.campaigns.modbus_checker import Verdict
+from tests.campaigns.modbus_sockets import campaign as through_sockets
 from tests.campaigns.modbus_virtual import FAILURES_MAX, Round, play
 
 # More than there are transaction numbers, so that a patient line uses all of them.
@@ -24,7 +26,7 @@ PROCESSES = 2
 # Its pauses would cost all devices their pace. What there is comes from the clock's look at the kernel, once a second.
 GARBAGE_MAX = 1.0
 TELL_EVERY = 10
-REPLIES = 10_000_000
+REPLIES, SOCKET_REPLIES = 10_000_000, 20_000
 
 
 def rounds(replies: int) -> Iterator[tuple[int, int]]:
@@ -101,11 +103,16 @@ def main() -> None:
     parser.add_argument("replies", type=int, nargs="?", default=REPLIES)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 16))
     parser.add_argument("--round", type=int, help="only this round, again")
-    parser.add_argument("--no-sockets", action="store_true", help="only on virtual time")
+    parser.add_argument("--sockets", type=int, default=SOCKET_REPLIES, help="so many replies through sockets, or 0")
     given = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     print(f"modbus campaign: {given.replies:,} replies, seed {given.seed}", flush=True)
     findings = virtually(given.replies, given.seed, given.round)
+    if given.sockets and given.round is None:
+        try:
+            findings += through_sockets(given.seed, given.sockets)
+        except ChildFailed as failure:
+            findings.append(Finding(False, str(failure)))
     print(f"modbus campaign, seed {given.seed}")
     print("\n".join(map(str, findings)), flush=True)
     sys.exit(0 if all(finding.holds for finding in findings) else 1)

@@ -158,7 +158,9 @@ class Round:
     left_over: str = ""
 
 
-def machine(name: str, address: str, unit: int, interval_s: float, deadline_s: float, by_block: bool) -> Device:
+def machine(
+    name: str, address: str, unit: int, interval_s: float, deadline_s: float, timeout_s: float, by_block: bool = False
+) -> Device:
     """A device with all tags of the checker, in one group, or in one for each block that takes one request."""
     tags = [
         Tag(f"b{i}", Type.BOOL, Type.BOOL, f"{'CO' if slot.function == 1 else 'DI'}{slot.address}")
@@ -169,7 +171,7 @@ def machine(name: str, address: str, unit: int, interval_s: float, deadline_s: f
     ]  # fmt: skip
     blocks = BLOCKS if by_block else (tuple(range(len(tags))),)
     groups = tuple(Group(name, f"g{i}", interval_s, deadline_s, block) for i, block in enumerate(blocks))
-    options = {"timeout": f"{TIMEOUT_S * 1000:g}ms"}
+    options = {"timeout": f"{timeout_s * 1000:g}ms"}
     return Device(name, "modbus", address, unit, TagTable(name, tuple(tags)), groups, options)
 
 
@@ -178,7 +180,7 @@ class Play:
 
     def __init__(self, peer: Peer, clock: Clock, judge: Judge) -> None:
         self._peer, self._judge = peer, judge
-        self._devices = [machine(f"unit{unit}", "tcp://peer", unit, 1.0, DEADLINE_S, False) for unit in UNITS]
+        self._devices = [machine(f"unit{unit}", "tcp://peer", unit, 1.0, DEADLINE_S, TIMEOUT_S) for unit in UNITS]
         self.driver = ModbusDriver(self._devices, clock)
         self._open = False
         self._reads = 0
@@ -225,10 +227,17 @@ def play(seed: int, index: int, replies: int) -> Round:
     judge = Judge(BUILT_US)
     done = Round(index, judge.verdict)
 
+    def collected(phase: str, found: dict[str, int]) -> None:
+        done.garbage += found.get("collected", 0) if phase == "stop" else 0
+
     async def main() -> None:
         playing = Play(peer, clock, judge)
+        gc.collect()
+        gc.callbacks.append(collected)
         while peer.n < replies:
             await playing.read()
+        gc.collect()
+        gc.callbacks.remove(collected)
         done.lively = await playing.recovers()
         await playing.driver.close()
         # The ends of wires are a turn of the loop away.
@@ -238,14 +247,8 @@ def play(seed: int, index: int, replies: int) -> Round:
         if tasks or loop.wires or loop.timers():
             done.left_over = f"{tasks} tasks, {loop.wires} connections, {loop.timers()} timers"
 
-    def collected(phase: str, found: dict[str, int]) -> None:
-        done.garbage += found.get("collected", 0) if phase == "stop" else 0
-
-    gc.collect()
-    gc.callbacks.append(collected)
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
         runner.run(main())
-    gc.callbacks.remove(collected)
     done.connections, done.turned, done.virtual_s = loop.connections, peer.turned, loop.now_s
     gc.collect()
     links = sum(isinstance(thing, Link) for thing in gc.get_objects())
