@@ -1,6 +1,7 @@
 """Two clients with one client id: said, and no fight. MQTT 5 has a word for it, which mosquitto 2.0 does not say."""
 
 import asyncio
+from random import Random
 
 import pytest
 
@@ -9,8 +10,11 @@ from tests.fakes.buffer import MemoryBuffer
 from tests.fakes.frames import frame, table
 from tests.fakes.mqtt_broker import ScriptedBroker, held_back, until
 from tests.publish.conftest import Serving
-from tidegate.publish.faults import EVICTIONS_MAX
+from tidegate.publish.faults import EVICTIONS_MAX, GOOD_CONNECTION_S, Lost, SessionTaken
+from tidegate.publish.returning import Returning
+from tidegate.publish.settings import TargetSettings
 from tidegate.publish.standing import State
+from tidegate.publish.suspects import End, Suspects
 
 METER = table()
 
@@ -49,6 +53,20 @@ def test_a_broker_that_restarts_is_not_taken_for_another_client(broker: Mosquitt
             await until(lambda: target.status().state == State.CONNECTED)
 
     asyncio.run(main())
+
+
+def test_a_broker_that_crashes_again_and_again_is_not_taken_for_another_client_however_soon_it_is_back() -> None:
+    settings = TargetSettings("cloud", "mqtt://127.0.0.1:1")
+    returning = Returning(settings, "client", Suspects(settings.message_bytes_max), Random(1))
+    lived_s = GOOD_CONNECTION_S + 1
+    ends = [
+        End(Lost("the connection was lost"), True, lived_s, crash * lived_s, (), None)
+        for crash in range(EVICTIONS_MAX + 3)
+    ]
+    pauses = [returning.after(end) for end in ends]
+
+    assert [] == [str(pause.fault) for pause in pauses if isinstance(pause.fault, SessionTaken)]
+    assert max(pause.pause_s for pause in pauses) <= settings.back_off_s_min
 
 
 def test_connections_that_end_with_data_in_flight_say_nothing_of_another_client(serving: Serving) -> None:

@@ -24,10 +24,10 @@ BACK_OFF_FACTOR = 1.5
 TAKEN_PAUSE_S_MIN = 30.0
 TAKEN_FACTOR = 2.0
 # MQTT 3.1.1 has no word for it: so many connections in a row that were accepted at the first attempt, and ended by the
-# broker so soon, without a reason and with no data in flight that could be one.
+# broker before they were good ones, without a reason and with no data in flight that could be one.
 EVICTIONS_MAX = 3
-EVICTED_S_MAX = 30.0
-# A connection that lived so long was a good one: the next fault begins with a short pause again.
+# A connection that lived so long was a good one: the next fault begins with a short pause again. Those who fight over a
+# client id throw each other out sooner; a broker that crashes every now and then does not.
 GOOD_CONNECTION_S = 5.0
 
 

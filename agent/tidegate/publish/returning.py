@@ -13,7 +13,6 @@ from tidegate.errors import PublishError, TargetRefused
 from tidegate.publish.brokers import Brokers, FirstIsBack
 from tidegate.publish.faults import (
     CREDENTIALS,
-    EVICTED_S_MAX,
     EVICTIONS_MAX,
     GOOD_CONNECTION_S,
     RETAIN_NOT_SUPPORTED,
@@ -107,7 +106,7 @@ class Returning:
         """Whether it looks as if somebody took our session, again and again. Data in flight may have been the reason
         as well, so that such an end says nothing.
         """
-        if not end.connected or not isinstance(end.fault, Lost) or end.lived_s >= EVICTED_S_MAX:
+        if not end.connected or not isinstance(end.fault, Lost) or end.lived_s >= GOOD_CONNECTION_S:
             self._evictions = 0
         elif all(sent.lane is None for sent in end.in_flight):
             self._evictions += 1
