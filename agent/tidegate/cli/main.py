@@ -1,6 +1,7 @@
 """`tidegate`: finds the command's file when it is asked for, so that `--help` loads none of them."""
 
 import importlib
+import logging
 import sys
 
 import click
@@ -59,8 +60,16 @@ def main() -> None:
         group()
     except ConfigError as error:
         for problem in error.problems:
-            click.echo(str(problem) if problem.fatal else f"warning: {problem}", err=True)
+            _say(problem.fatal, str(problem), str(problem) if problem.fatal else f"warning: {problem}")
         sys.exit(EXIT_CONFIG)
     except TidegateError as error:
-        click.echo(f"tidegate: {error}", err=True)
+        _say(True, str(error), f"tidegate: {error}")
         sys.exit(EXIT_FAILED)
+
+
+def _say(fatal: bool, record: str, line: str) -> None:
+    """A record of the log for a command that keeps one (priorities, JSON), else a line for a person."""
+    if logging.getLogger().handlers:
+        logging.getLogger("tidegate").log(logging.ERROR if fatal else logging.WARNING, "%s", record)
+    else:
+        click.echo(line, err=True)
