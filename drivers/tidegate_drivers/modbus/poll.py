@@ -161,10 +161,13 @@ class Poll:
         try:
             await asked
         except NoAnswer as error:
-            silence = error
-        except Refused:
+            # Without its frames, of which this one would hold it.
+            silence = error.with_traceback(None)
+        except Refused as error:
             # It stands among the replies.
-            pass
+            error.with_traceback(None)
+        finally:
+            del asked
         todo.clear()
         for task, reply in zip(tasks, replies, strict=True):
             if isinstance(reply, tuple):
