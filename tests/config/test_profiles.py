@@ -12,15 +12,23 @@ from tidegate.config.load import Config, load
 from tidegate.config.tables import profiles
 from tidegate.errors import ConfigError
 
+CONFIGURATION = """[gateway]
+name = "g"
+state = "s"
+[[device]]
+name = "d"
+table = "{profile}"
+address = "tcp://127.0.0.1:502"
+[[target]]
+name = "t"
+url = "mqtt://127.0.0.1"
+"""
 EVIDENCE = {"vendor document", "two sources", "single source", "bench"}
 
 
 def configuration(folder: Path, profile: str) -> Config:
     path = folder / "gateway.toml"
-    path.write_text(
-        f'[gateway]\nname = "g"\nstate = "s"\n[[device]]\nname = "d"\ntable = "{profile}"\n'
-        'address = "tcp://127.0.0.1:502"\n[[target]]\nname = "t"\nurl = "mqtt://127.0.0.1"\n'
-    )
+    path.write_text(CONFIGURATION.format(profile=profile))
     return load(path, {})
 
 
@@ -68,6 +76,14 @@ def test_a_firmware_that_no_set_is_for_is_refused_with_those_that_there_are(tmp_
         ":6 d table: janitza/umg96rm: it has no set of registers for firmware 1.9. "
         "Write one of: janitza/umg96rm@1.14 (firmware >=1.14)"
     ]
+
+
+@pytest.mark.parametrize(("given", "unit"), [("", 3), ("unit = 7\n", 7)])
+def test_the_usual_unit_of_a_profile_stands_in_for_an_empty_one(tmp_path: Path, given: str, unit: int) -> None:
+    path = tmp_path / "gateway.toml"
+    path.write_text(CONFIGURATION.format(profile="sma/inverter").replace("[[target]]", given + "[[target]]"))
+
+    assert [device.unit for device in load(path, {}).devices] == [unit]
 
 
 def test_a_change_of_a_profile_changes_the_fingerprint(tmp_path: Path) -> None:

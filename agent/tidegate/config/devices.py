@@ -132,7 +132,7 @@ class DeviceReader:
             name=name,
             driver=driver,
             address=cells.text("address"),
-            unit=cells.read("unit", quantities.whole, None),
+            unit=cells.read("unit", quantities.whole, kind.unit if kind else None),
             table=table,
             groups=self._group(name, table),
             options={**{k: d.text for k, d in defaults.items()}, **own},

@@ -20,10 +20,11 @@ from tidegate.profiles.shelf import Shelf, split
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What devices of one table have in common: their tags, and defaults for the devices' own options."""
+    """What devices of one table have in common: their tags, defaults for the devices' own options, their usual unit."""
 
     tags: TagList
     device: Mapping[str, Default]
+    unit: int | None = None
 
 
 class Tables:
@@ -89,7 +90,7 @@ class Tables:
             found = self._reader.tags(profile, profile.choose(choice))
         except NoSet as none:
             raise Unfit(none.what, none.remedy) from None
-        return Kind(found.tags, self._reader.device(profile)) if found is not None else None
+        return Kind(found.tags, self._reader.device(profile), profile.bus.unit) if found is not None else None
 
 
 def profiles() -> list[str]:
