@@ -150,6 +150,13 @@ def test_an_identity_that_does_not_find_its_own_device_fails_the_test(vendors: P
     assert "FAIL  1 sets with an identity, 1 whose own device is not found (limit 0)" in ran.output
 
 
+def test_where_there_is_no_profile_nothing_passes(tmp_path: Path) -> None:
+    ran = profile("test", "--all", vendors=tmp_path)
+
+    assert ran.exit_code == 1
+    assert "there is no profile in" in ran.output
+
+
 def test_one_set_is_tried_when_it_is_named(vendors: Path) -> None:
     ran = profile("test", "acme/m1@1.20", vendors=vendors)
 

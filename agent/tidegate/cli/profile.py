@@ -112,6 +112,8 @@ def test(names: tuple[str, ...], every: bool, folder: Path | None) -> None:
         raise click.UsageError("name profiles, or give --all")
     shelf = Shelf(folder)
     tried = shelf.names() if every else list(names)
+    if not tried:
+        raise click.ClickException(f"there is no profile in {folder}: it has to be a folder of vendor/model folders")
     sets, broken = _open_some(shelf, tried)
     profiles = list({one.profile.name: one.profile for one in sets}.values())
     tags = sum(len(one.tags.tags.tags) for one in sets)
