@@ -43,6 +43,7 @@ class Intake:
         self._frames: deque[tuple[Encoded, asyncio.Future[int]]] = deque()
         self._told: list[Gap] = []
         self._waiters: deque[_Waiter] = deque()
+        self._in_vain = False
         self.readings = 0
         self.bytes = 0
         # Readings and bytes that no commit has taken yet.
@@ -71,10 +72,16 @@ class Intake:
         return self.readings + readings <= settings.queue_readings_max and self.bytes + size <= settings.queue_bytes_max
 
     async def room(self, readings: int, size: int) -> bool:
-        """Reserve room for a frame, behind those that wait already; False when there was none in time."""
+        """Reserve room for a frame, behind those that wait already; False when there was none in time.
+
+        Once somebody waited in vain nobody else waits, until a commit succeeds: a disk that takes nothing must not slow
+        the polls, of which one bus makes many.
+        """
         if not self._waiters and self.fits(readings, size):
             self._reserve(readings, size)
             return True
+        if self._in_vain:
+            return False
         waiter = _Waiter(readings, size, asyncio.get_running_loop().create_future())
         self._waiters.append(waiter)
         try:
@@ -88,6 +95,7 @@ class Intake:
                 # Admitted in the moment of giving up: the room goes to the next.
                 self.release(readings, size)
             if isinstance(error, (TimeoutError, _TurnedAway)):
+                self._in_vain = isinstance(error, TimeoutError)
                 return False
             raise
         return True
@@ -98,6 +106,7 @@ class Intake:
 
     def release(self, readings: int, size: int) -> None:
         """Room that is free again, for those who wait."""
+        self._in_vain = False
         self.readings -= readings
         self.bytes -= size
         self._admit()
