@@ -107,7 +107,7 @@ $(VENV)/built: $(VENV)/made pyproject.toml setup.py $(TWINS)
 	@$(BIN)/pip install -q --disable-pip-version-check --no-build-isolation -e .
 	@touch $@
 
-$(VENV)/tested: $(VENV)/built
+$(VENV)/tested: $(VENV)/built .ci/needs
 	@.ci/needs test
 	@$(BIN)/pip install -q --disable-pip-version-check --no-build-isolation -e '.[test,demo,xlsx]'
 	@touch $@
