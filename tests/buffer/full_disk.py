@@ -15,6 +15,7 @@ from tidegate.model.frame import Frame
 from tidegate.proof import Ranges
 
 FRAMES = 16_000
+FLUSH_DEADLINE_S = 30.0
 
 
 async def main(world: World) -> dict[str, object]:
@@ -24,7 +25,11 @@ async def main(world: World) -> dict[str, object]:
         for value in range(FRAMES):
             await buffer.put(world.frame(value))
             if value % 100 == 99:
-                await buffer.flush()
+                try:
+                    async with asyncio.timeout(FLUSH_DEADLINE_S):
+                        await buffer.flush()
+                except TimeoutError:
+                    raise AssertionError(f"nothing is committed any more at {value}: {buffer.status()}") from None
         kept = data(await everything(buffer))
         return {
             "put": sum(1 for frame in expected.values() if frame.count),

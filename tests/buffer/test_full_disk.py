@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
+DEADLINE_S = 100.0
 UNSHARE = ["unshare", "--user", "--map-root-user", "--mount"]
 
 
@@ -18,7 +19,7 @@ def on_a_disk_of_its_own(folder: Path, module: str, *arguments: str) -> Any:
     if probe.returncode != 0:
         pytest.skip("this user may not mount a file system of its own")
     command = [*UNSHARE, sys.executable, "-m", module, str(folder), *arguments]
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=DEADLINE_S)
     assert 0 == ran.returncode, ran.stderr[-2000:]
     return json.loads(ran.stdout)
 
