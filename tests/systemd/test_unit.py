@@ -57,3 +57,8 @@ def test_the_agent_may_ask_for_the_clock_and_the_boot() -> None:
     assert "adjtimex clock_adjtime clock_adjtime64" in unit["SystemCallFilter"]
     assert "ProtectClock" not in unit
     assert "ProcSubset" not in unit
+
+
+def test_a_reload_needs_nothing_that_a_small_debian_lacks() -> None:
+    """procps, which has /bin/kill, is not essential there."""
+    assert ['/bin/sh -c "kill -HUP $MAINPID"'] == settings()["ExecReload"]
