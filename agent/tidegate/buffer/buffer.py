@@ -119,7 +119,8 @@ class Buffer:
         """
         folder = settings.folder
         try:
-            (folder / SEGMENTS).mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (folder / SEGMENTS).mkdir(mode=0o700, exist_ok=True)
             held = lock.take(folder)
         except OSError as error:
             raise BufferFault(
