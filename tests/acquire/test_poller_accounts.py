@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.acquire.test_poller import play
@@ -118,6 +118,8 @@ def test_all_is_well_again_when_the_trouble_is_over(
 
 @settings(max_examples=40, deadline=None)
 @given(scripts, shuts, st.integers(1, 2), st.floats(1, TROUBLE_S + WAIT_S_MAX))
+# The device that is out is just about to be tried again.
+@example([Trouble("b", "broken", 0.0, 60.0)], [], 1, 43.796875)
 def test_every_cycle_is_a_frame_or_in_a_gap_whenever_it_stops(
     script: list[Trouble], shut: list[tuple[float, float]], connections: int, seconds: float
 ) -> None:

@@ -125,6 +125,9 @@ class Bus:
         """Read nothing more; whether reads may be under way, so that it pays to wait for `run` to return."""
         self._stopping = True
         serving, self._serving = self._serving, False
+        for turn in self._queue:
+            # Cycles that passed while it rested or was held up are still to be counted.
+            turn.parked = True
         self._queue.clear()
         self._wake_all()
         return serving
