@@ -61,8 +61,11 @@ class Poller:
         self._changed: asyncio.Future[None] | None = None
         self._adopt(self.plan(devices))
         self._wheel: Wheel[Turn[Unit]] = Wheel()
-        self._alarm: asyncio.Future[None] | None = None
+        # The timer of the next turn, and when it fires; None while the wheel turns, and before and after all turns.
+        self._alarm: asyncio.TimerHandle | None = None
         self._alarm_us = 0
+        self._stuck: asyncio.Future[None] | None = None
+        self._watch_us = 0
         self._turned = 0
 
     async def run(self) -> None:
@@ -170,25 +173,42 @@ class Poller:
 
     def _schedule(self, at_us: int, turn: Turn[Unit]) -> None:
         """Put a turn on the wheel, and wake it earlier when that is earlier than what it waits for."""
-        if self._wheel.add(at_us, turn) < self._alarm_us and self._alarm is not None and not self._alarm.done():
-            self._alarm.set_result(None)
+        due_us = self._wheel.add(at_us, turn)
+        if self._alarm is not None and due_us < self._alarm_us:
+            self._alarm.cancel()
+            self._wind(due_us)
 
     async def _turn_wheel(self) -> None:
-        loop = asyncio.get_running_loop()
-        watch_us = 0
-        while True:
-            self._turned += 1
+        """Turn until cancelled, or an error. It is a timer that turns it, not this task: a hop less for each poll."""
+        self._stuck = asyncio.get_running_loop().create_future()
+        self._turn()
+        try:
+            await self._stuck
+        finally:
+            if self._alarm is not None:
+                self._alarm.cancel()
+                self._alarm = None
+
+    def _turn(self) -> None:
+        self._alarm = None
+        self._turned += 1
+        try:
             now_us = self._clock.mono_us() + EARLY_US
             for turn in self._wheel.due(now_us):
                 self._bus_of[turn.group.device].offer(turn)
-            if now_us >= watch_us:
-                watch_us = now_us + WATCH_US
+            if now_us >= self._watch_us:
+                self._watch_us = now_us + WATCH_US
                 self._watch(now_us)
-            self._alarm_us = self._wheel.next_us(watch_us)
-            self._alarm = loop.create_future()
-            timer = loop.call_later(max(0, self._alarm_us - self._clock.mono_us()) / 1e6, _ring, self._alarm)
-            await self._alarm
-            timer.cancel()
+        except Exception as error:
+            if self._stuck is not None and not self._stuck.done():
+                self._stuck.set_exception(error)
+            return
+        self._wind(self._wheel.next_us(self._watch_us))
+
+    def _wind(self, at_us: int) -> None:
+        self._alarm_us = at_us
+        delay_s = max(0, at_us - self._clock.mono_us()) / 1e6
+        self._alarm = asyncio.get_running_loop().call_later(delay_s, self._turn)
 
     def _watch(self, now_us: int) -> None:
         for bus in self._buses:
@@ -205,8 +225,3 @@ class Poller:
         for task in running.values():
             task.cancel()
         await asyncio.gather(*running.values(), return_exceptions=True)
-
-
-def _ring(alarm: "asyncio.Future[None]") -> None:
-    if not alarm.done():
-        alarm.set_result(None)
