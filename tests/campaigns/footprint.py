@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
 from statistics import median
@@ -33,12 +33,15 @@ class Sample:
 
 
 class Footprint:
-    """Looks at a process, from a thread of its own, until it is stopped. `at_rest` are the quiet times, by name."""
+    """Looks at a process, from a thread of its own, until it is stopped; each look is a line of `log`, too.
 
-    def __init__(self, pid: int, state: Path) -> None:
+    `at_rest` are the quiet times, by name.
+    """
+
+    def __init__(self, pid: int, state: Path, log: Path) -> None:
         self.samples: list[Sample] = []
         self.at_rest: list[tuple[str, list[Sample]]] = []
-        self._pid, self._state = pid, state
+        self._pid, self._state, self._log = pid, state, log
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="footprint", daemon=True)
         self._thread.start()
@@ -63,11 +66,14 @@ class Footprint:
         )
 
     def _run(self) -> None:
-        while not self._stopping.wait(LOOK_S):
-            try:
-                self.samples.append(look(self._pid, self._state))
-            except OSError:
-                continue  # It is busy beyond the deadline, or gone: who runs it will notice.
+        with self._log.open("w", buffering=1) as log:
+            while not self._stopping.wait(LOOK_S):
+                try:
+                    sample = look(self._pid, self._state)
+                except OSError:
+                    continue  # It is busy beyond the deadline, or gone: who runs it will notice.
+                self.samples.append(sample)
+                log.write(json.dumps(asdict(sample)) + "\n")
 
 
 def look(pid: int, state: Path) -> Sample:

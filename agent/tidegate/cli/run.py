@@ -40,13 +40,26 @@ def command(config: Path, log_level: str, log_format: str) -> None:
     log.info("tidegate %s, %s", number, f"pure: {', '.join(pure)}" if pure else f"{len(chosen)} compiled twins")
     for problem in (*broken(), *loaded.warnings):
         log.warning("%s", problem)
-    asyncio.run(_run(loaded, number, lambda: load_apart(config, os.environ)))
+
+    def again() -> Config:
+        _settle()
+        return load_apart(config, os.environ)
+
+    asyncio.run(_run(loaded, number, again))
+
+
+def _settle() -> None:
+    """What is loaded by now stays: to look through it again and again would hold up every device for tens of ms.
+
+    What the reload before left behind goes: nobody else would look for it.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 async def _run(config: Config, number: str, again: Callable[[], Config]) -> None:
-    # What is loaded by now stays. To look through it again and again would hold up every device for tens of ms.
-    gc.collect()
-    gc.freeze()
+    _settle()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
