@@ -98,15 +98,19 @@ class Stages:
         """
         old, change = self.config, self.poller.plan(new.devices)
         settings = {target.name: target for target in new.targets}
-        leaving = [target for target in old.targets if settings.get(target.name) != target]
+        # A certificate that was renewed lies under its old name.
+        outdated = await asyncio.to_thread(lambda: {target.name for target in self.targets if target.outdated()})
+        leaving = [target for target in old.targets if settings.get(target.name) != target or target.name in outdated]
+        left = {target.name for target in leaving}
+        coming = [target for target in new.targets if target not in old.targets or target.name in left]
         await self.poller.retire(change)
         self._know(new)
         self.poller.take_up(change)
         self.config = new
         await self._leave(leaving)
         await self._buffer.serve([target.name for target in new.targets])
-        for coming in [target for target in new.targets if target not in old.targets]:
-            target = self._target(coming)
+        for one in coming:
+            target = self._target(one)
             self.targets.append(target)
             self._publish(target)
         for target in self.targets:
@@ -115,7 +119,7 @@ class Stages:
             "reloaded: configuration %s, %s, %s; begun anew: %s, %s",
             new.fingerprint, counted(len(new.devices), "device"), counted(len(new.targets), "target"),
             counted(len(change.coming), "bus"),
-            counted(len([target for target in new.targets if target not in old.targets]), "target"),
+            counted(len(coming), "target"),
         )  # fmt: skip
 
     def progress(self) -> tuple[Progress, ...]:

@@ -18,14 +18,13 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from tidegate.errors import NoSession
-from tidegate.publish import way
+from tidegate.publish import remedies, way
+from tidegate.publish.credentials import fingerprint
 from tidegate.publish.faults import CertificateTime
 from tidegate.publish.settings import TargetSettings
 from tidegate.publish.websocket import WebSocket, open_websocket
 
 QOS = 1
-# OpenSSL's X509_V_ERR_CERT_NOT_YET_VALID and _HAS_EXPIRED.
-OUT_OF_DATE = frozenset({9, 10})
 # What may come in is a request or our own head; a broker that respects it sends us nothing larger.
 INCOMING_BYTES_MAX = 128 * 1024
 
@@ -43,14 +42,21 @@ Link = socket.socket | ssl.SSLSocket | WebSocket
 
 
 class Connector:
-    """Does the part of connecting that blocks, in one thread at a time."""
+    """Does the part of connecting that blocks, in one thread at a time. `shown` are the credentials of the last try."""
 
     def __init__(self) -> None:
+        self.shown: bytes | None = None
         self._thread: threading.Thread | None = None
 
     async def connect(self, settings: TargetSettings, client: mqtt.Client, deadline_s: float) -> None:
         """Resolve, connect, shake hands and send CONNECT. Raises NoSession, also when it takes too long."""
-        await self._in_thread(settings, deadline_s, lambda: _connect(settings, client), lambda: close(client))
+
+        def work() -> None:
+            # Read before they are used: what is replaced in between counts as new.
+            self.shown = fingerprint(settings)
+            _connect(settings, client)
+
+        await self._in_thread(settings, deadline_s, work, lambda: close(client))
 
     async def reach(self, settings: TargetSettings, deadline_s: float) -> None:
         """Whether the target's broker could be connected to, up to CONNECT. Raises NoSession when not."""
@@ -98,14 +104,14 @@ class Connector:
             async with asyncio.timeout(deadline_s):
                 await done
         except TimeoutError:
-            raise NoSession(f"{settings.url} did not answer within {deadline_s:g} s") from None
+            why = f"did not answer within {deadline_s:g} s: look at address, port and firewalls"
+            raise NoSession(f"{settings.url} {why}") from None
         except ssl.SSLError as error:
-            why = getattr(error, "verify_message", None) or error.reason or error
-            dated = getattr(error, "verify_code", 0) in OUT_OF_DATE
-            raise (CertificateTime if dated else NoSession)(f"{settings.url}: TLS: {why}") from error
+            dated = getattr(error, "verify_code", 0) in (remedies.NOT_YET_VALID, remedies.EXPIRED)
+            why = remedies.tls(error, settings)
+            raise (CertificateTime if dated else NoSession)(f"{settings.url}: {why}") from error
         except OSError as error:
-            where = f" ({error.filename})" if error.filename else ""
-            raise NoSession(f"{settings.url}: {error.strerror or error}{where}") from error
+            raise NoSession(f"{settings.url}: {remedies.network(error, settings)}") from error
         except ValueError as error:
             raise NoSession(f"{settings.url}: {error}") from error
 
@@ -161,13 +167,23 @@ def _open(settings: TargetSettings) -> Link:
     try:
         link.settimeout(settings.connect_deadline_s)
         if context is not None:
-            link = context.wrap_socket(link, server_hostname=address.host)
+            link = _in_tls(link, context, address.host)
         if not address.path:
             return link
-        return open_websocket(link, address.host, address.port, address.path, settings.connect_deadline_s)
+        try:
+            return open_websocket(link, address.host, address.port, address.path, settings.connect_deadline_s)
+        except ConnectionError as error:
+            raise remedies.NoWebSocket(error.errno, error.strerror or str(error)) from error
     except BaseException:
         link.close()
         raise
+
+
+def _in_tls(link: socket.socket, context: ssl.SSLContext, host: str) -> ssl.SSLSocket:
+    try:
+        return context.wrap_socket(link, server_hostname=host)
+    except (ConnectionError, ssl.SSLEOFError) as error:
+        raise remedies.NoTls(error.errno, "the connection ended in the TLS handshake") from error
 
 
 def tls_context(settings: TargetSettings) -> ssl.SSLContext:

@@ -14,6 +14,7 @@ import logging
 from tidegate.errors import NoSession, PublishError, TargetRefused
 from tidegate.publish.connector import Will
 from tidegate.publish.context import Context
+from tidegate.publish.faults import Lost
 from tidegate.publish.feed import Batch
 from tidegate.publish.formats.tidegate_json import Answer, Lane, last_of_head, parse_request
 from tidegate.publish.junction import Junction
@@ -31,6 +32,8 @@ TICK_S = 1.0
 WINDOWS_TWICE_MAX = 2
 STORE_LOOK_S = 0.01
 LAST_WORDS_S = 1.0
+# Some brokers (mosquitto 2.0) refuse a message and then hang up, both at once.
+DENIED_S_MAX = 0.2
 # Fixed header, topic length, packet identifier, and the properties that go with every message.
 PACKET_BYTES_EXTRA = 64
 # Below it not even a single reading would be sure to fit.
@@ -216,7 +219,9 @@ class Delivery:
             self._notices.say_answer(refused)
 
     def _raise_fault(self) -> None:
-        fault = self.outcomes.fault or self._opened().fault
+        fault, outcomes = self.outcomes.fault or self._opened().fault, self.outcomes
+        if isinstance(fault, Lost) and outcomes.denied and self._loop.time() - outcomes.denied_s < DENIED_S_MAX:
+            raise NoSession(f"{self._settings.url} ended the connection: {outcomes.denied}")
         if fault is not None:
             raise fault
 

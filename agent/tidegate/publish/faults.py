@@ -82,9 +82,9 @@ class TooLarge(PublishError):
     """The broker does not take a packet of this size."""
 
 
-def refusal(what: str, code: int) -> PublishError:
+def refusal(what: str, code: int, remedy: str = "") -> PublishError:
     """The error for a reason code of a CONNACK, PUBACK or DISCONNECT; `what` names it in words."""
-    words = f"{what} (0x{code:02X})"
+    words = f"{what} (0x{code:02X})" + (f": {remedy}" if remedy else "")
     match FAULTS.get(code, Fault.AGAIN):
         case Fault.PARKED:
             return TargetRefused(words, code)

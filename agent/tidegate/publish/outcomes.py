@@ -13,6 +13,7 @@ from tidegate.publish.faults import FAILURE, FAULTS, UNHEARD, Fault, refusal
 from tidegate.publish.formats.tidegate_json import Lane
 from tidegate.publish.lanes import Span
 from tidegate.publish.notices import STATUS
+from tidegate.publish.remedies import puback
 from tidegate.publish.window import Pace, Sent, Window
 
 log = logging.getLogger(__name__)
@@ -22,7 +23,8 @@ class Outcomes:
     """The answers of one connection. `again(spans, live)` is told what must be sent once more; `live`: its run ends.
 
     `fault` is why the connection must end, `culprit` the message that the broker named for it, `introduced` whether
-    it took our first one. `window` and `pace` are the connection's; at most `window_max` messages are in flight.
+    it took our first one, `denied` its last refusal of a message that is not data, and `denied_s` when that was.
+    `window` and `pace` are the connection's; at most `window_max` messages are in flight.
     """
 
     def __init__(self, context: Context, again: Callable[[list[Span], bool], None]) -> None:
@@ -37,6 +39,8 @@ class Outcomes:
         self.fault: PublishError | None = None
         self.culprit: Sent | None = None
         self.introduced = False
+        self.denied: PublishError | None = None
+        self.denied_s = 0.0
 
     def acknowledged(self, mid: int, code: int) -> None:
         """The broker answered to the message with this identifier."""
@@ -72,10 +76,11 @@ class Outcomes:
 
     def _refused(self, sent: Sent, code: int) -> None:
         self._context.counts.refused += 1
-        fault = refusal(f"the broker refused {sent.what}", code)
+        fault = refusal(f"the broker refused {sent.what}", code, puback(code))
         if sent.lane is None:
             # Data can be delivered and proven without it: every message tells the last number.
             log.warning("target %s: %s", self._name, fault)
+            self.denied, self.denied_s = fault, self._loop.time()
         elif FAULTS.get(code) in (Fault.POISON, Fault.QUOTA):
             self._send_again(sent, code, fault)
         elif self.fault is None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import paho.mqtt.client as mqtt
-from paho.mqtt.enums import MQTTErrorCode
+from paho.mqtt.enums import LogLevel, MQTTErrorCode
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -24,6 +24,7 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 from tidegate.errors import NoSession, PublishError, TargetRefused
 from tidegate.publish.connector import QOS, Connector, Will, close, make_client, properties
 from tidegate.publish.faults import FAILURE, Lost, refusal
+from tidegate.publish.remedies import connack, silence
 from tidegate.publish.settings import TargetSettings
 from tidegate.publish.websocket import WebSocket
 
@@ -70,6 +71,8 @@ class Session:
         self._socket: Any = None
         self._descriptor = -1
         self._properties: Properties | None = None
+        # What paho says of the socket's faults before CONNACK; it hands on no more of them.
+        self._said = ""
         self._leaving = False
         self._closed = asyncio.Event()
 
@@ -90,6 +93,7 @@ class Session:
         """
         client = make_client(settings, client_id, will)
         session = cls(settings, client, on_acknowledged, on_message, wake)
+        client.on_log = session._noted
         await connector.connect(settings, client, settings.connect_deadline_s)
         try:
             session._attach()
@@ -152,7 +156,7 @@ class Session:
         client = self._client
         self._socket = client.socket()
         if self._socket is None:
-            raise NoSession(f"{self._settings.url}: the connection ended at once")
+            raise NoSession(f"{self._settings.url} {silence(self._said, self._settings)}")
         # Kept beside the socket, since a closed socket no longer tells which descriptor to forget.
         self._descriptor = self._socket.fileno()
         user_timeout_ms = self._settings.keepalive_s * 1000
@@ -211,12 +215,20 @@ class Session:
             self._connack.exception()
         self._wake()
 
+    def _noted(self, _client: mqtt.Client, _data: Any, level: int, text: str) -> None:
+        """Called in the connect thread too."""
+        if level == LogLevel.MQTT_LOG_ERR:
+            self._said = text.rpartition("socket: ")[2]
+
     def _connected(
         self, _client: mqtt.Client, _data: Any, _flags: mqtt.ConnectFlags, code: ReasonCode, said: Properties | None
     ) -> None:
         if code.is_failure:
-            self._lose(refusal(f"{self._settings.url} refused the connection: {code}", code.value))
+            what, remedy = f"{self._settings.url} refused the connection: {code}", connack(code.value, self._settings)
+            self._lose(refusal(what, code.value, remedy))
             return
+        # It would be called for every packet.
+        self._client.on_log = None
         maximum_qos = getattr(said, "MaximumQoS", QOS)
         if maximum_qos < QOS:
             self._lose(TargetRefused(f"{self._settings.url} acknowledges nothing: it has no QoS 1", 0x9B))
@@ -234,6 +246,8 @@ class Session:
     def _disconnected(self, _client: mqtt.Client, _data: Any, flags: Any, code: ReasonCode, _said: Any) -> None:
         if flags.is_disconnect_packet_from_server and code.value >= FAILURE:
             self._lose(refusal(f"{self._settings.url} ended the connection: {code}", code.value))
+        elif not self._connack.done():
+            self._lose(NoSession(f"{self._settings.url} {silence(self._said, self._settings)}"))
         elif not self._leaving:
             why = "lost" if code.value == FAILURE else f"lost: {code}"
             self._lose(Lost(f"the connection to {self._settings.url} was {why}"))

@@ -21,6 +21,7 @@ from tidegate.publish.arrears import Arrears
 from tidegate.publish.brokers import FirstIsBack
 from tidegate.publish.connector import Connector
 from tidegate.publish.context import Context, Counts
+from tidegate.publish.credentials import fingerprint
 from tidegate.publish.delivery import Delivery
 from tidegate.publish.faults import CertificateTime, ClockUnset, SessionTaken, by_the_clock
 from tidegate.publish.formats.tidegate_json import TidegateJson
@@ -97,6 +98,17 @@ class Target:
     def connected(self) -> bool:
         """Whether the broker is there now."""
         return self._state == State.CONNECTED
+
+    def outdated(self) -> bool:
+        """Whether the files of its certificates hold something else than when it last connected. It reads them: not for
+        the loop. Those that can't be read are no reason to leave a broker that is there.
+        """
+        shown = self._context.connector.shown
+        try:
+            return shown is not None and fingerprint(self._settings) != shown
+        except OSError as error:
+            log.warning("target %s goes on with the certificates that it has: %s", self._settings.name, error)
+            return False
 
     def resubmit(self) -> int:
         """Send all dead letters that are kept once more; how many there are. They are owed again before it is done."""
