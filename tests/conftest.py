@@ -5,11 +5,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 # `pytest` alone, unlike `python -m pytest`, does not look for `demo` and `tests` in the root of the repository.
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from demo.broker import BrokerMissing, Mosquitto
+
+# An example's time is the machine's affair: on a busy one any may take long. pytest's own timeout ends what hangs.
+settings.register_profile("tidegate", deadline=None)
+settings.load_profile("tidegate")
 
 
 @pytest.fixture
