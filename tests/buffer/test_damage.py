@@ -7,6 +7,7 @@ from contextlib import closing
 import pytest
 
 from tests.buffer.world import SMALL, World, damage, data, everything, fill, gaps, restart, segments
+from tidegate.buffer.segment import PAGE_BYTES
 from tidegate.model.gap import Gap, Why
 from tidegate.proof import Ranges
 
@@ -44,7 +45,7 @@ def test_a_wiped_page_never_stops_the_reading_nor_gives_wrong_data(world: World,
                 await buffer.flush()
         [path] = segments(world)
         content = bytearray(path.read_bytes())
-        content[4096 * page : 4096 * (page + 1)] = bytes(4096)
+        content[PAGE_BYTES * page : PAGE_BYTES * (page + 1)] = bytes(PAGE_BYTES)
         path.write_bytes(content)
         async with world.running() as buffer:
             kept: dict[int, object] = {}

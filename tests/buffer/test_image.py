@@ -8,11 +8,12 @@ import pytest
 
 from tests.buffer.world import World, data, everything, gaps
 from tidegate.buffer.image import broken_journal
+from tidegate.buffer.segment import PAGE_BYTES
 from tidegate.model.frame import Frame
 from tidegate.model.gap import Why
 
 COMMITS = 40
-HEAD, FRAME = 32, 24 + 4096
+HEAD, FRAME = 32, 24 + PAGE_BYTES
 
 
 async def killed_with_a_journal(world: World) -> tuple[World, dict[int, Frame]]:
@@ -83,15 +84,25 @@ def test_a_flip_in_the_journals_head_costs_nothing(world: World, at: int) -> Non
     assert put == {number: kept.get(number) for number in put}
 
 
-def test_a_commit_that_was_cut_off_is_no_damage(world: World) -> None:
+def test_a_last_commit_of_which_a_page_is_missing_is_no_end_that_is_proven(world: World) -> None:
     killed, _ = asyncio.run(killed_with_a_journal(world))
     path = journal(killed)
     *_, before, last = ends(path)
     content = bytearray(path.read_bytes())
-    # Its last page is there, one before it never reached the disk.
     content[before + FRAME : before + 2 * FRAME] = bytes(FRAME)
     assert before + FRAME < last
     path.write_bytes(content)
+    kept, closed, epochs = asyncio.run(after_a_start(killed))
+
+    # What was committed before is there. A new epoch, since the numbers after it may have been given.
+    assert 2 == epochs
+    assert ([], set(range(1, COMMITS + 1))) == (closed, set(kept))
+
+
+def test_a_commit_whose_last_page_never_came_is_none(world: World) -> None:
+    killed, _ = asyncio.run(killed_with_a_journal(world))
+    path = journal(killed)
+    path.write_bytes(path.read_bytes()[: ends(path)[-1]])
     assert "" == broken_journal(path.with_name(path.name.removesuffix("-wal")))
     kept, closed, epochs = asyncio.run(after_a_start(killed))
 

@@ -28,6 +28,19 @@ class Entry:
         """Its name in the folder of segments."""
         return f"{self.epoch}-{self.first}{SALVAGED * self.salvaged}.db"
 
+    def joined(self, added: "Entry") -> "Entry":
+        """It and what one more commit added to it."""
+        return replace(
+            self,
+            last=added.last,
+            size_bytes=self.size_bytes + added.size_bytes,
+            frames=self.frames + added.frames,
+            readings=self.readings + added.readings,
+            t0=min(self.t0, added.t0),
+            t1=max(self.t1, added.t1),
+            hash=added.hash,
+        )
+
 
 def file_parts(name: str) -> tuple[str, int] | None:
     """Epoch and first number in a segment's file name; None for any other file."""

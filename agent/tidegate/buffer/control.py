@@ -14,7 +14,7 @@ from pathlib import Path
 from tidegate.buffer.catalog import Entry, Numbering, Renewal
 from tidegate.buffer.cursors import Mark
 from tidegate.buffer.migrations import migrate
-from tidegate.buffer.segment import SMALL_PAGE_BYTES, connect, is_refusal
+from tidegate.buffer.segment import connect, is_refusal
 from tidegate.errors import BufferDamaged, BufferFault
 
 SCHEMA = Path(__file__).with_name("control.sql").read_text()
@@ -74,7 +74,7 @@ class Control:
     @classmethod
     def _opened(cls, path: Path) -> "Control":
         try:
-            db = connect(path, CHECKPOINT_PAGES, SMALL_PAGE_BYTES)
+            db = connect(path, CHECKPOINT_PAGES)
         except sqlite3.DatabaseError as error:
             if is_refusal(error):
                 raise

@@ -3,8 +3,8 @@
     a read fails       SQLite calls a healthy file malformed: so the bytes are asked for first, with patience
     a journal breaks   SQLite forgets all commits past the first wrong checksum, silently: here they are kept
 
-A wrong frame in the last transaction is a commit that was cut off. One before it is damage: each commit is synced
-before the next begins. (The format is SQLite's file format, section 4, "The Write-Ahead Log".)
+Whether the last commit was cut off or damaged later can't be told: it does not count then, and the end is not proven.
+(The format is SQLite's file format, section 4, "The Write-Ahead Log".)
 """
 
 import os
@@ -17,7 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
 
-PAGE_BYTES = 4096
+# Pages of the files that this build makes, and of those that older ones made.
+PAGE_SIZES = (1024, 4096)
+PAGE_SIZE_AT = 16
+READ_BYTES = 4096
 PATIENCE_S = 3.0
 PAUSE_S = 0.1
 CHUNK_BYTES = 1 << 20
@@ -56,16 +59,24 @@ def _can_be_read(path: Path) -> bool:
 def image(path: Path) -> bytes:
     """A database in one piece, without a journal; pages that the disk does not give are zeros. Raises OSError."""
     content = _content(path)
-    pages, _ = _journal(path, len(content) // PAGE_BYTES)
+    size = page_bytes(content)
+    pages, _ = _journal(path, len(content) // size)
+    size = next((len(data) for data in pages.values()), size)
     for page, data in pages.items():
-        start = (page - 1) * PAGE_BYTES
+        start = (page - 1) * size
         if len(content) < start:
             content.extend(bytes(start - len(content)))
-        content[start : start + PAGE_BYTES] = data
-    del content[len(content) // PAGE_BYTES * PAGE_BYTES :]
-    if len(content) >= PAGE_BYTES:
+        content[start : start + size] = data
+    del content[len(content) // size * size :]
+    if len(content) >= size:
         content[JOURNAL_MODE_AT : JOURNAL_MODE_AT + 2] = NO_WAL
     return bytes(content)
+
+
+def page_bytes(content: bytes | bytearray) -> int:
+    """How large the pages of a database are, by its first page; the usual size where that makes no sense."""
+    said = int.from_bytes(content[PAGE_SIZE_AT : PAGE_SIZE_AT + 2], "big")
+    return said if said in PAGE_SIZES else PAGE_SIZES[0]
 
 
 def opened(content: bytes) -> sqlite3.Connection:
@@ -87,8 +98,8 @@ def _content(path: Path) -> bytearray:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         size = os.fstat(descriptor).st_size
-        for at in range(0, size, PAGE_BYTES):
-            wanted = min(PAGE_BYTES, size - at)
+        for at in range(0, size, READ_BYTES):
+            wanted = min(READ_BYTES, size - at)
             try:
                 data = os.pread(descriptor, wanted, at)
             except OSError:
@@ -120,13 +131,12 @@ def _journal(path: Path, size_pages: int = 0) -> tuple[dict[int, bytes], str]:
     if len(content) < WAL_HEAD.size + FRAME_HEAD.size:
         return {}, ""
     frames = list(_frames(content))
-    end = max((i for i, frame in enumerate(frames) if frame.ours and frame.right and frame.commits), default=-1)
-    before = max((i for i in range(end) if frames[i].ours and frames[i].commits), default=-1)
-    wrong = [i for i in range(end) if not frames[i].right]
-    broken = ""
-    if end >= 0 and (not _head_is_right(content) or any(i <= before for i in wrong)):
-        broken = f"{name.name} is damaged before its last commit"
-    elif wrong:
+    commits = [i for i, frame in enumerate(frames) if frame.ours and frame.commits]
+    end, before = [-1, -1, *commits][:-3:-1]
+    wrong = [i for i in range(end + 1) if not frames[i].right]
+    broken = f"{name.name} is damaged" if wrong or (commits and not _head_is_right(content)) else ""
+    if wrong and wrong[0] > before:
+        # Half of a commit is worse than none of it.
         end = before
     pages_max = len(frames) + size_pages
     return {frame.page: frame.data for frame in frames[: end + 1] if 0 < frame.page <= pages_max}, broken
@@ -140,9 +150,10 @@ def _frames(content: bytes) -> Iterator[_Frame]:
     if not _head_is_right(content):
         order, salts = int(sys.byteorder == "big"), list(FRAME_HEAD.unpack_from(content, WAL_HEAD.size)[2:4])
     strange = 0
-    for at in range(WAL_HEAD.size, len(content) - FRAME_HEAD.size - PAGE_BYTES + 1, FRAME_HEAD.size + PAGE_BYTES):
+    size = _journal_page_bytes(content)
+    for at in range(WAL_HEAD.size, len(content) - FRAME_HEAD.size - size + 1, FRAME_HEAD.size + size):
         page, commits, *its, one, two = FRAME_HEAD.unpack_from(content, at)
-        data = content[at + FRAME_HEAD.size : at + FRAME_HEAD.size + PAGE_BYTES]
+        data = content[at + FRAME_HEAD.size : at + FRAME_HEAD.size + size]
         # One flipped bit may lie in the salts of a frame, which its sum does not cover.
         strange = 0 if its == salts else strange + 1
         if strange == STRANGE_MAX:
@@ -163,6 +174,19 @@ def _mended(head: bytes, data: bytes, before: tuple[int, int], order: int, wante
             head = tried
             break
     return int.from_bytes(head[:4], "big"), int.from_bytes(head[4:], "big")
+
+
+def _journal_page_bytes(content: bytes) -> int:
+    """How large its pages are: by its head, or where that is damaged, by where another frame has the same salts."""
+    said = WAL_HEAD.unpack_from(content)[2]
+    if said in PAGE_SIZES and _head_is_right(content):
+        return int(said)
+    salts = content[WAL_HEAD.size + 8 : WAL_HEAD.size + 16]
+    for size in PAGE_SIZES:
+        second = WAL_HEAD.size + FRAME_HEAD.size + size
+        if second == len(content) or content[second + 8 : second + 16] == salts:
+            return size
+    return PAGE_SIZES[0]
 
 
 def _head_is_right(content: bytes) -> bool:

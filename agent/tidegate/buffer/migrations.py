@@ -15,7 +15,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tidegate.buffer.segment import SMALL_PAGE_BYTES, sync_folder
+from tidegate.buffer.segment import PAGE_BYTES, sync_folder
 from tidegate.errors import BufferFault
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _raise(path: Path, new: Path, version: int, tell: Callable[[str], None]) -> 
         for at in range(version, max(STEPS) + 1):
             STEPS[at](db)
             db.execute(f"PRAGMA user_version = {at + 1}")
-        db.execute(f"PRAGMA page_size = {SMALL_PAGE_BYTES}")
+        db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
         db.vacuum()
         after = _counts(db)
         if db.execute("PRAGMA quick_check(1)").fetchone() != ("ok",) or before.items() - after.items():

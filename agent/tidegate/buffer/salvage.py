@@ -17,9 +17,9 @@ from struct import pack_into
 
 from tidegate.buffer.block import NO_HASH, Block, prove
 from tidegate.buffer.catalog import SALVAGED, Entry, file_parts
-from tidegate.buffer.image import PAGE_BYTES, await_bytes, image, opened
+from tidegate.buffer.image import await_bytes, image, opened
 from tidegate.buffer.missing import unnamed
-from tidegate.buffer.segment import COLUMNS, SCHEMA, Meta, Segment, meta_of
+from tidegate.buffer.segment import COLUMNS, SCHEMAS, Meta, Segment, meta_of
 from tidegate.buffer.state import State, quarantine, unlink
 from tidegate.errors import BufferDamaged
 from tidegate.model.gap import Gap, Why
@@ -121,26 +121,32 @@ def _open(path: Path, connect: Callable[[Path], sqlite3.Connection]) -> sqlite3.
     if path.stat().st_size > WHOLE_BYTES_MAX:
         return connect(path)
     await_bytes(path)
-    db = opened(image(path))
-    try:
-        db.execute("SELECT 1 FROM blocks LIMIT 1").fetchone()
-    except sqlite3.DatabaseError:
-        db.close()
-        return opened(_with_first_page(image(path)))
-    return db
+    content, likely = image(path), opened(b"")
+    for size in (0, *SCHEMAS):
+        db = opened(_with_first_page(content, size) if size else content)
+        try:
+            # Its schema knows all columns, and a first row can be read; where none can, the schema decides.
+            db.execute(f"EXPLAIN SELECT {COLUMNS} FROM blocks").fetchone()
+            likely = db
+            db.execute("SELECT 1 FROM blocks LIMIT 1").fetchone()
+            return db
+        except sqlite3.DatabaseError:
+            continue
+    return likely
 
 
-def _with_first_page(content: bytes) -> bytes:
+def _with_first_page(content: bytes, size: int) -> bytes:
     """Every segment is made by the same text, so that its first page differs by the count of pages only."""
-    if len(content) <= PAGE_BYTES:
+    if len(content) <= size:
         return b""
     with closing(sqlite3.connect(":memory:")) as model:
-        model.executescript(SCHEMA)
-        first = bytearray(model.serialize()[:PAGE_BYTES])
-    pack_into(">I", first, 28, len(content) // PAGE_BYTES)
+        model.execute(f"PRAGMA page_size={size}")
+        model.executescript(SCHEMAS[size])
+        first = bytearray(model.serialize()[:size])
+    pack_into(">I", first, 28, len(content) // size)
     first[24:28] = content[24:28]
     first[92:96] = content[24:28]
-    return bytes(first) + content[PAGE_BYTES:]
+    return bytes(first) + content[size : len(content) // size * size]
 
 
 def _rows(db: sqlite3.Connection) -> Generator[Block, None, None]:
@@ -242,8 +248,10 @@ def _batches(db: sqlite3.Connection, good: Sequence[_Seen]) -> Iterator[list[Blo
     held: list[Block] = []
     size = 0
     for one in good:
-        block = Block(*db.execute(f"SELECT {COLUMNS} FROM blocks WHERE first = ?", (one.first,)).fetchone())
-        if block.hash != one.hash:
+        row = db.execute(f"SELECT {COLUMNS} FROM blocks WHERE first = ?", (one.first,)).fetchone()
+        # Where a key on the way to it is damaged, it is found only by going through all, as it was the first time.
+        block = Block(*row) if row is not None else next((b for b in _rows(db) if b.first == one.first), None)
+        if block is None or block.hash != one.hash:
             raise sqlite3.OperationalError(f"block {one.first}..{one.last} reads differently each time")
         held.append(block)
         size += len(block.data)

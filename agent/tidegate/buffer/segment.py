@@ -6,9 +6,10 @@ It does not know which number comes next, nor who reads.
 """
 
 import os
+import re
 import sqlite3
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,16 +18,21 @@ from tidegate.errors import BufferDamaged, FrameDamaged
 from tidegate.model.frame import Frame
 from tidegate.model.gap import Why
 
-SCHEMA = Path(__file__).with_name("segment.sql").read_text()
+# Small pages: a commit of few readings writes few bytes. Builds of old made larger ones, with comments in the schema;
+# without them all of it fits the first page.
+PAGE_BYTES, OLD_PAGE_BYTES = 1024, 4096
+TEXT = Path(__file__).with_name("segment.sql").read_text()
+SCHEMAS = {PAGE_BYTES: re.sub(r"\s*--.*", "", TEXT), OLD_PAGE_BYTES: TEXT}
 VERSION = 1
 PAGE_BLOCKS_MAX = 64
 PROBES_MAX = 62  # Doubling steps over damaged rows: reaches past every 63-bit number.
 BUSY_S = 5.0
 WAL_BYTES_KEPT = 1 << 20
-CHECKPOINT_PAGES = 1000
+# Its journal is folded in early, and begins anew then: a sync of a file that does not grow costs the file system less.
+CHECKPOINT_PAGES = 128
+JOURNAL_BYTES = 144 << 10
+JOURNAL_SHARE = 32  # At most this share of a segment is laid out for it.
 CACHE_KB = 512
-# A database that takes many small transactions has small pages: the fewest bytes go to the disk so.
-SMALL_PAGE_BYTES, PAGE_BYTES = 1024, 4096
 REFUSALS = frozenset(
     {
         sqlite3.SQLITE_FULL,
@@ -82,7 +88,7 @@ def is_refusal(error: sqlite3.Error) -> bool:
     return isinstance(error, sqlite3.OperationalError) and refused
 
 
-def connect(path: Path, checkpoint_pages: int = CHECKPOINT_PAGES, page_bytes: int = PAGE_BYTES) -> sqlite3.Connection:
+def connect(path: Path, checkpoint_pages: int = CHECKPOINT_PAGES) -> sqlite3.Connection:
     """The one connection that opens a file: WAL, every commit synced. Raises sqlite3.Error.
 
     Since it is the only one, the index of the WAL lies in its memory, not in a file that goes to the disk too.
@@ -90,7 +96,7 @@ def connect(path: Path, checkpoint_pages: int = CHECKPOINT_PAGES, page_bytes: in
     db = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
     try:
         for pragma in (
-            f"page_size={page_bytes}",
+            f"page_size={PAGE_BYTES}",
             "secure_delete=0",
             "trusted_schema=0",
             "cell_size_check=1",
@@ -134,11 +140,13 @@ class Segment:
         self._tables = tables
 
     @classmethod
-    def make(cls, path: Path, meta: Meta, blocks: Sequence[Block], tables: Mapping[bytes, bytes]) -> "Segment":
-        """A new file, with its first blocks in the transaction that makes it."""
+    def make(
+        cls, path: Path, meta: Meta, blocks: Sequence[Block], tables: Mapping[bytes, bytes], size_bytes: int = 0
+    ) -> "Segment":
+        """A new file, with its first blocks in the transaction that makes it; it will be about `size_bytes` large."""
         db = connect(path)
         try:
-            db.executescript("BEGIN IMMEDIATE;\n" + SCHEMA)
+            db.executescript("BEGIN IMMEDIATE;\n" + SCHEMAS[PAGE_BYTES])
             db.execute("INSERT INTO meta VALUES (?, ?, ?, ?)", (meta.epoch, meta.first, meta.before, meta.made_us))
             segment = cls(path, db, set())
             segment._insert(blocks, tables)
@@ -147,6 +155,7 @@ class Segment:
         except BaseException:
             db.close()
             raise
+        _lay_journal(path, min(JOURNAL_BYTES, size_bytes // JOURNAL_SHARE))
         return segment
 
     @classmethod
@@ -205,6 +214,17 @@ class Segment:
     def close(self) -> None:
         """Let go of it as it is."""
         self._db.close()
+
+
+def _lay_journal(path: Path, size_bytes: int) -> None:
+    """Give a journal the length that it will have. SQLite takes zeros for the end of it; the next commit syncs them."""
+    with suppress(OSError):
+        descriptor = os.open(path.with_name(path.name + "-wal"), os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            end = os.fstat(descriptor).st_size
+            os.pwrite(descriptor, bytes(max(0, size_bytes - end)), end)
+        finally:
+            os.close(descriptor)
 
 
 def seal_file(path: Path) -> int:

@@ -147,7 +147,8 @@ class Writer:
         self._attempt, self._suspect = attempt, True
         if state.active is None:
             meta = Meta(state.epoch, state.last + 1, state.hash, state.clock.now_us())
-            state.active = Segment.make(self._path(), meta, attempt.blocks, attempt.tables)
+            blocks, tables = attempt.blocks, attempt.tables
+            state.active = Segment.make(self._path(), meta, blocks, tables, state.settings.segment_bytes)
         else:
             state.active.append(attempt.blocks, attempt.tables)
         self._attempt, self._suspect = None, False
@@ -171,7 +172,7 @@ class Writer:
             sealed=False,
         )
         before = state.catalog.active
-        state.catalog.grow(added if before is None else _joined(before, added))
+        state.catalog.grow(added if before is None else before.joined(added))
 
     def _path(self) -> Path:
         active = self._state.catalog.active
@@ -385,16 +386,3 @@ class Writer:
 def _done(epoch: str, attempt: _Attempt) -> Done:
     blocks = attempt.blocks
     return Done(epoch, blocks[0].first, blocks[-1].last, tuple(e.frame for e in attempt.frames), 0)
-
-
-def _joined(before: Entry, added: Entry) -> Entry:
-    return replace(
-        before,
-        last=added.last,
-        size_bytes=before.size_bytes + added.size_bytes,
-        frames=before.frames + added.frames,
-        readings=before.readings + added.readings,
-        t0=min(before.t0, added.t0),
-        t1=max(before.t1, added.t1),
-        hash=added.hash,
-    )
