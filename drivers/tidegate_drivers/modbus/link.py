@@ -17,8 +17,8 @@ import math
 import os
 import socket
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from struct import Struct
+from typing import NamedTuple
 
 from tidegate.clock import Clock
 from tidegate.errors import DriverError, InvalidReply, NoAnswer, NotConnected, Refused
@@ -97,8 +97,7 @@ def _why(error: OSError | UnicodeError) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """A request: its PDU (function, address, count: 5 bytes), and the byte count that its reply must have."""
 
     pdu: bytes
@@ -223,15 +222,16 @@ class Link(asyncio.BufferedProtocol):
         self._transport = None
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Where the loop puts what comes in: there is always room, since whole replies are taken out at once."""
+        """Where the loop puts what comes in: there is always room, since of whole replies one at most is left there."""
         return self._view[self._end :]
 
     def buffer_updated(self, count: int) -> None:
         """Take all whole replies out of the buffer, and refuse wrong ones by their header already."""
         self._silent = 0
         end = self._end + count
-        at = 0
+        at = before = last = 0
         taken: dict[int, tuple[int, bytes]] = {}
+        dropped: set[int] = set()
         while end - at >= HEADER.size:
             transaction, protocol, length, unit, function = HEADER.unpack_from(self._buffer, at)
             if protocol or not LENGTH_MIN <= length <= LENGTH_MAX:
@@ -244,17 +244,27 @@ class Link(asyncio.BufferedProtocol):
                 if whole:
                     data = bytes(self._view[at + HEADER.size : at + BEFORE_LENGTH_BYTES + length])
                     taken[transaction] = function, data
+            elif transaction in dropped:
+                self._refuse(f"two late replies of transaction {transaction}")
+                return
             elif not self._late(transaction, length):
                 return
             elif whole:
-                self._abandoned.pop(transaction, None)
+                dropped.add(transaction)
             if not whole:
                 break
+            last, before = transaction, at
             at += BEFORE_LENGTH_BYTES + length
-        if taken:
-            # What follows was looked at first: bytes that nobody asked for say that these may be none of their own.
-            if at < end and not self._begins_another(at, end, taken):
+        if at and end - at < HEADER.size and at < end:
+            # What follows is looked at first: bytes that nobody asked for say that those before are none of their own.
+            if not self._begins_another(at, end, taken):
                 return
+            taken.pop(last, None)
+            dropped.discard(last)
+            at = before
+        for transaction in dropped:
+            self._abandoned.pop(transaction, None)
+        if taken:
             self._take(taken)
         if at < end and at:
             self._buffer[: end - at] = self._buffer[at:end]
@@ -290,7 +300,7 @@ class Link(asyncio.BufferedProtocol):
         return self._refuse(f"a reply of transaction {transaction}, which nobody waits for")
 
     def _begins_another(self, at: int, end: int, taken: Collection[int]) -> bool:
-        """Whether what follows can be the beginning of another reply, due or late; if not, the connection is closed."""
+        """Whether less than a header can begin another reply, due or late; if not, the connection is closed."""
         begin = bytes(self._view[at : min(end, at + TRANSACTION_BYTES)])
         others = (number for number in (*self._abandoned, *self._due) if number not in taken)
         if any(number.to_bytes(TRANSACTION_BYTES, "big").startswith(begin) for number in others):

@@ -6,8 +6,8 @@ for a minute while the others keep their pace. It knows no connections and no in
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
 from struct import Struct
+from typing import NamedTuple
 
 from tidegate.clock import Clock
 from tidegate.errors import NoAnswer, Refused
@@ -38,8 +38,7 @@ SPLITS_MAX = 8
 REST_S = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of one request: its status, when that was known, and the data of a good one.
 
     `mono_us` is on the monotonic clock; `what` is wrong with one that failed, `code` that of an exception. No error
@@ -54,8 +53,7 @@ class Outcome:
     code: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(NamedTuple):
     """A request to be asked; `error` is what is wrong with it where it was, and gave nothing."""
 
     request: Request
@@ -105,10 +103,10 @@ class Poll:
         now = self._clock.moment()
         ahead_us = now.wall_us - now.mono_us
         source_us, status = I64.pack(outcomes[0].mono_us + ahead_us), ALL_GOOD
-        if len(outcomes) > 1:
+        if any(outcome.mono_us != outcomes[0].mono_us for outcome in outcomes):
             source_us = _spread(plan, [I64.pack(outcome.mono_us + ahead_us) for outcome in outcomes])
-            if any(outcome.status for outcome in outcomes):
-                status = _spread(plan, [U32.pack(outcome.status) for outcome in outcomes])
+        if any(outcome.status for outcome in outcomes):
+            status = _spread(plan, [U32.pack(outcome.status) for outcome in outcomes])
         if unreadable:
             status = _marked(status, count, unreadable, BAD_DECODING_ERROR)
         return Frame(
