@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from demo.broker import Mosquitto
 from tests.fakes.shell import tidegate
 
 CONFIG = """
@@ -29,6 +30,7 @@ LOADING = [
     ("check", "gateway.toml"), ("run", "gateway.toml"), ("topics", "gateway.toml"), ("read", "gateway.toml", "--all"),
 ]  # fmt: skip
 ASKING = [("status", "gateway.toml"), ("buffer", "status", "gateway.toml"), ("buffer", "letters", "gateway.toml")]
+# 2 is also what `tail` says when something is missing.
 CONFIGURATION, OTHER, USAGE = 78, 1, 2
 
 
@@ -176,3 +178,24 @@ def test_of_a_running_gateway_the_second_start_and_the_wrong_target_are_refused(
     assert f"tidegate: state: held by another process (pid {agent.pid}): stop it, or ask it" in second[1]
     assert "has no target 'cloud'; tidegate status names those it has" in target[1]
     assert "tidegate: none/x.csv: No such file or directory. Name another --output" in export[1]
+
+
+def test_a_follower_says_which_broker_is_not_there(tmp_path: Path) -> None:
+    code, said = told(tmp_path, "tail", "mqtt://127.0.0.1:1", "--seconds", "1")
+
+    assert code == USAGE
+    assert "can't reach the broker at 127.0.0.1:1: Connection refused" in said
+
+
+def test_a_follower_that_hears_of_no_gateway_says_what_to_look_at(tmp_path: Path, broker: Mosquitto) -> None:
+    _, said = told(tmp_path, "tail", broker.url, "--seconds", "1")
+
+    assert "no gateway was heard of" in said
+    assert "under this --prefix, and may this user read its topics?" in said
+
+
+def test_a_state_that_can_not_be_written_is_told_before_anything_is_followed(tmp_path: Path) -> None:
+    code, said = told(tmp_path, "tail", "mqtt://127.0.0.1:1", "--state", "none/proof")
+
+    assert code == USAGE
+    assert "none/proof can't be written. Name a file in a folder that is yours" in said

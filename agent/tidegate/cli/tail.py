@@ -62,6 +62,10 @@ def command(
     for option, level in (("--gateway", gateway), ("--target", target), ("--prefix", prefix)):
         if set(level) & set("+#\0"):
             raise click.BadParameter(f"{level!r} can't be part of a topic; follow one at a time", param_hint=option)
+    if state is not None and not os.access(state if state.exists() else state.parent, os.W_OK):
+        raise click.BadParameter(
+            f"{state} can't be written. Name a file in a folder that is yours", param_hint="--state"
+        )
     password = _password(password_env)
     if password is not None and not address.tls and not address.loopback:
         click.echo(f"tidegate tail: user and password go to {address.host} in the clear; better use mqtts://", err=True)

@@ -155,7 +155,9 @@ class Subscriber:
 
     def _unreachable(self, _client: mqtt.Client, _data: Any) -> None:
         # paho calls back from its handler of the exception that says why.
-        self._put(Link(False, f"can't reach the broker: {sys.exc_info()[1]}"))
+        error = sys.exc_info()[1]
+        why = getattr(error, "strerror", None) or error
+        self._put(Link(False, f"can't reach the broker at {self._broker.host}:{self._broker.port}: {why}"))
 
     def _disconnected(self, _client: mqtt.Client, _data: Any, _flags: Any, code: ReasonCode, _said: Any) -> None:
         if not self._closing.is_set():

@@ -145,6 +145,10 @@ class Tail:
             name = "/".join(self._target) if all(self._target) else "no gateway was heard of"
             for line in summary(report, name, complete):
                 self._tell(line)
+            if self._connected and not all(self._target):
+                self._tell(
+                    "  Does it run? Is it at this broker, under this --prefix, and may this user read its topics?"
+                )
         return complete
 
     def _filters(self) -> list[str]:
