@@ -16,12 +16,14 @@ from tidegate.config.load import load
 from tidegate.config.loaded import Config
 from tidegate.config.policy import policy
 from tidegate.doctor.access import examine_secrets, examine_serial, examine_state
+from tidegate.doctor.agent import Told, examine_targets
 from tidegate.doctor.broker import examine_brokers
 from tidegate.doctor.disk import examine_disk
 from tidegate.doctor.finding import Finding, Level, fault, ok, warning
 from tidegate.doctor.parts import examine_twins
 from tidegate.doctor.timekeeping import examine_clock
 from tidegate.errors import ConfigError
+from tidegate.local import SOCKET_NAME, AgentSilent, ask
 from tidegate.plural import counted
 
 EXIT_FAULT = 1
@@ -83,3 +85,16 @@ def _configured(config: Config) -> Iterator[Finding]:
     yield from examine_state(config.state)
     yield from examine_secrets(config.targets)
     yield from examine_brokers(config.targets)
+    yield from _told(config.state)
+
+
+def _told(state: Path) -> Iterator[Finding]:
+    """What the agent says, if one runs: one that does not is no fault while it is being set up."""
+    if not (state / SOCKET_NAME).exists():
+        return
+    try:
+        targets = ask(state, "status")["targets"]
+    except AgentSilent as error:
+        yield warning("agent", str(error), "Run this as the gateway's user, or start the gateway")
+        return
+    yield from examine_targets([Told(t["name"], t["state"], t["why"], t["backlog"]) for t in targets])
