@@ -5,7 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from struct import Struct
 
-from tests.campaigns.modbus_replies import BLOCK_BITS, BLOCK_REGISTERS, KINDS, PATIENT, STUBBORN, Question, number
+from tests.campaigns.modbus_replies import (
+    BLOCK_BITS,
+    BLOCK_REGISTERS,
+    KINDS,
+    PATIENT,
+    STUBBORN,
+    TIMEOUT_S,
+    Question,
+    number,
+)
 
 # The tags of every unit: 64-bit numbers, and of 64 bits those that hold most of the question's number.
 NUMBERS = ((3, 0), (3, 4), (3, 8), (3, 400), (3, 404), (3, 408), (4, 0), (4, 4), (4, 8))
@@ -87,14 +96,18 @@ TOLERATED = {name: kind.classes for name, kind in (KINDS | PATIENT | STUBBORN).i
 class Judge:
     """Takes reads one after the other: the questions that one asked, and its columns or the name of its error."""
 
-    def __init__(self, epoch_us: int) -> None:
+    def __init__(self, epoch_us: int, one_at_a_time: bool = True) -> None:
         self.verdict = Verdict()
+        # With several questions under way it is not known over which of them a read has failed.
+        self._known = one_at_a_time
+        # A reply with the beginning of another behind it is believed only when more of that is there.
+        self._believed_s = ROUNDING_S if one_at_a_time else TIMEOUT_S
         self._epoch_us = epoch_us
 
     def failed(self, asked: Sequence[Question], error: str) -> None:
         """A read that raised, over its last question."""
         for question in asked:
-            last = question is asked[-1]
+            last = self._known and question is asked[-1]
             refused = error in ("Refused", "NoAnswer") and "exception" in question.kind
             self._class(question, error if last else "Refused" if refused else "lost with its read")
 
@@ -137,7 +150,7 @@ class Judge:
             self._wrong(f"{value.hex()} at {place}, question {question.n} ({question.kind})", asked)
         elif question.right_s is None:
             self._wrong(f"a value at {place}, question {question.n} ({question.kind}) was never answered", asked)
-        elif abs((source_us - self._epoch_us) / 1e6 - question.right_s) > ROUNDING_S:
+        elif not -ROUNDING_S <= (source_us - self._epoch_us) / 1e6 - question.right_s <= self._believed_s:
             self._wrong(f"another time than its reply's at {place}, question {question.n} ({question.kind})", asked)
 
     def _wrong(self, what: str, asked: Sequence[Question]) -> None:
@@ -147,7 +160,7 @@ class Judge:
     def _class(self, question: Question, name: str) -> None:
         self.verdict.replies += 1
         self.verdict.classes[question.kind, name] += 1
-        fine = name in TOLERATED[question.kind] or name == "lost with its read"
+        fine = name in TOLERATED[question.kind] or name == "lost with its read" or not self._known
         if not fine and not (question.tainted and name in ("InvalidReply", "NotConnected")):
             self.verdict.misjudged += 1
             self.verdict.tell(f"reply {question.n} ({question.kind}) became {name}")

@@ -64,6 +64,8 @@ class Question:
     address: int
     count: int
     at_s: float
+    # When the peer comes to it, having sent what it had to send before.
+    begun_s: float = 0.0
     kind: str = ""
     right_s: float | None = None
     tainted: bool = False
@@ -80,7 +82,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """After `delay_s` from the question on: bytes in one segment, or the end of the line (reset, or in good order)."""
+    """After `delay_s` from when the peer begins: bytes in one segment, or the end of the line."""
 
     delay_s: float
     data: bytes = b""
@@ -93,11 +95,14 @@ class Line:
     """One connection, as its peer sees it: what it holds back, and whether it has sent what nobody asked for."""
 
     chance: Random
-    held: list[bytes] = field(default_factory=list)
+    # How far off a wrong transaction is: further than questions may be under way, whose replies it would else forge.
+    apart: int = 1
+    held: list[tuple[Question, bytes]] = field(default_factory=list)
     # By transaction: late replies that are kept until their number is next, one turn of the numbers later.
-    kept: dict[int, tuple[int, bytes]] = field(default_factory=dict)
+    kept: dict[int, tuple[Question, bytes]] = field(default_factory=dict)
     last: Question | None = None
     tainted: bool = False
+    mute: bool = False
     was_late: bool = False
 
     def prompt_s(self) -> float:
@@ -110,7 +115,7 @@ Making = Callable[[Line, Question], list[Move]]
 
 def _right(line: Line, asked: Question) -> list[Move]:
     delay_s = line.prompt_s()
-    asked.right_s = asked.at_s + delay_s
+    asked.right_s = asked.begun_s + delay_s
     return [Move(delay_s, asked.reply())]
 
 
@@ -126,22 +131,23 @@ def _spread(line: Line, asked: Question, data: bytes, pieces: int, over_s: float
 
 def _pieces(line: Line, asked: Question) -> list[Move]:
     over_s = line.prompt_s()
-    asked.right_s = asked.at_s + over_s
+    asked.right_s = asked.begun_s + over_s
     return _spread(line, asked, asked.reply(), line.chance.randint(2, 5), over_s)
 
 
 def _drip(line: Line, asked: Question) -> list[Move]:
     over_s = TIMEOUT_S * line.chance.uniform(0.5, 0.95)
-    asked.right_s = asked.at_s + over_s
+    asked.right_s = asked.begun_s + over_s
     return _spread(line, asked, asked.reply(), 8, over_s)
 
 
 def _slow_drip(line: Line, asked: Question) -> list[Move]:
-    return _spread(line, asked, asked.reply(), 8, TIMEOUT_S * line.chance.uniform(1.05, 3))
+    over_s = _too_late(line, asked, TIMEOUT_S * line.chance.uniform(1.05, 3))
+    return _spread(line, asked, asked.reply(), 8, over_s)
 
 
 def _on_the_dot(line: Line, asked: Question) -> list[Move]:
-    asked.right_s = asked.at_s + TIMEOUT_S
+    asked.right_s = asked.begun_s + TIMEOUT_S
     return [Move(TIMEOUT_S, asked.reply())]
 
 
@@ -152,13 +158,20 @@ def _silent(line: Line, asked: Question) -> list[Move]:
 def _late(line: Line, asked: Question) -> list[Move]:
     """Held back until a later question; or it comes by itself, just after the deadline."""
     if line.chance.random() < 0.5:
-        line.held.append(asked.reply())
+        line.held.append((asked, asked.reply()))
         return []
-    return [Move(TIMEOUT_S + line.prompt_s(), asked.reply())]
+    return [Move(_too_late(line, asked, TIMEOUT_S + line.prompt_s()), asked.reply())]
+
+
+def _too_late(line: Line, asked: Question, delay_s: float) -> float:
+    """The delay; with several questions under way the reply may be in time all the same, as another gave it more."""
+    if line.apart > 1:
+        asked.right_s = asked.begun_s + delay_s
+    return delay_s
 
 
 def _late_for_a_turn(line: Line, asked: Question) -> list[Move]:
-    line.kept[asked.transaction] = asked.n, asked.reply()
+    line.kept[asked.transaction] = asked, asked.reply()
     return []
 
 
@@ -166,11 +179,12 @@ def _late_and_wrong(line: Line, asked: Question) -> list[Move]:
     """A late reply of another length, or twice."""
     line.tainted = True
     wrong = asked.reply() * 2 if line.chance.random() < 0.5 else _resized(line, asked)
-    return [Move(TIMEOUT_S + line.prompt_s(), wrong)]
+    return [Move(_too_late(line, asked, TIMEOUT_S + line.prompt_s()), wrong)]
 
 
 def _cut(line: Line, asked: Question) -> list[Move]:
-    whole = asked.reply()
+    """The line says nothing any more: what followed might fill the hole exactly, and nobody could tell."""
+    line.mute, whole = True, asked.reply()
     return [Move(line.prompt_s(), whole[: line.chance.randrange(1, len(whole))])]
 
 
@@ -204,9 +218,12 @@ def _unasked(line: Line, asked: Question) -> list[Move]:
     moves = _right(line, asked)
     if line.chance.random() < 0.5:
         return [
-            Move(moves[0].delay_s, moves[0].data + _header(asked, transaction=(asked.transaction + 1) % TRANSACTIONS))
+            Move(
+                moves[0].delay_s,
+                moves[0].data + _header(asked, transaction=(asked.transaction + line.apart) % TRANSACTIONS),
+            )
         ]
-    ahead = (asked.transaction + line.chance.randint(2, 1000)) % TRANSACTIONS
+    ahead = (asked.transaction + line.apart + line.chance.randint(1, 1000)) % TRANSACTIONS
     return [*moves, Move(moves[0].delay_s + line.prompt_s(), _header(asked, transaction=ahead))]
 
 
@@ -214,8 +231,8 @@ def _of_before(line: Line, asked: Question) -> list[Move]:
     """For ever one out of step: the reply to the question before, in its place."""
     line.tainted = True
     before = line.last
-    if before is None:
-        return [Move(line.prompt_s(), _header(asked, transaction=(asked.transaction - 1) % TRANSACTIONS))]
+    if before is None or line.apart > 1:
+        return [Move(line.prompt_s(), _header(asked, transaction=(asked.transaction - line.apart) % TRANSACTIONS))]
     return [Move(line.prompt_s(), before.reply())]
 
 
@@ -237,7 +254,10 @@ def _other(chance: Random, right: int, near: int, bound: int) -> int:
 def _transaction(line: Line, asked: Question) -> list[Move]:
     # It may be the number of one that was given up: then it is dropped for its late reply.
     line.tainted = True
-    return [Move(line.prompt_s(), _header(asked, transaction=_other(line.chance, asked.transaction, 1, TRANSACTIONS)))]
+    transaction = _other(line.chance, asked.transaction, line.apart, TRANSACTIONS)
+    while abs(transaction - asked.transaction) < line.apart:
+        transaction = line.chance.randrange(TRANSACTIONS)
+    return [Move(line.prompt_s(), _header(asked, transaction=transaction))]
 
 
 def _protocol(line: Line, asked: Question) -> list[Move]:

@@ -23,6 +23,8 @@ from tidegate_drivers.modbus.driver import ModbusDriver
 from tidegate_drivers.modbus.link import Link
 
 UNITS = (1, 2, 3)
+# Some rounds have so many questions under way: all but one of a read, so that a reply brings on another.
+IN_FLIGHT = 4
 REFUSED_SHARE, MUTE_SHARE = 0.05, 0.002
 # Longer than a poll of all questions, each silent or split, can take.
 DEADLINE_S = 60.0
@@ -159,8 +161,9 @@ class Round:
 
 
 def machine(
-    name: str, address: str, unit: int, interval_s: float, deadline_s: float, timeout_s: float, by_block: bool = False
-) -> Device:
+    name: str, address: str, unit: int, interval_s: float, deadline_s: float, timeout_s: float, by_block: bool = False,
+    in_flight: int = 1,
+) -> Device:  # fmt: skip
     """A device with all tags of the checker, in one group, or in one for each block that takes one request."""
     tags = [
         Tag(f"b{i}", Type.BOOL, Type.BOOL, f"{'CO' if slot.function == 1 else 'DI'}{slot.address}")
@@ -171,16 +174,19 @@ def machine(
     ]  # fmt: skip
     blocks = BLOCKS if by_block else (tuple(range(len(tags))),)
     groups = tuple(Group(name, f"g{i}", interval_s, deadline_s, block) for i, block in enumerate(blocks))
-    options = {"timeout": f"{timeout_s * 1000:g}ms"}
+    options = {"timeout": f"{timeout_s * 1000:g}ms", "in_flight": str(in_flight)}
     return Device(name, "modbus", address, unit, TagTable(name, tuple(tags)), groups, options)
 
 
 class Play:
     """One driver that reads its units in turn, and is opened again when it says that it is not connected."""
 
-    def __init__(self, peer: Peer, clock: Clock, judge: Judge) -> None:
+    def __init__(self, peer: Peer, clock: Clock, judge: Judge, in_flight: int) -> None:
         self._peer, self._judge = peer, judge
-        self._devices = [machine(f"unit{unit}", "tcp://peer", unit, 1.0, DEADLINE_S, TIMEOUT_S) for unit in UNITS]
+        self._devices = [
+            machine(f"unit{unit}", "tcp://peer", unit, 1.0, DEADLINE_S, TIMEOUT_S, in_flight=in_flight)
+            for unit in UNITS
+        ]
         self.driver = ModbusDriver(self._devices, clock)
         self._open = False
         self._reads = 0
@@ -220,18 +226,19 @@ class Play:
 def play(seed: int, index: int, replies: int) -> Round:
     """One round: so many replies, then an honest peer, then the end. It follows from its seed and index alone."""
     chance = Random(f"{seed}/{index}")
-    peer = Peer(chance, kinds_of(index))
+    in_flight = IN_FLIGHT if index % 4 == 2 else 1
+    peer = Peer(chance, kinds_of(index), 2 * in_flight - 1)
     loop = StillLoop(peer, chance)
     clock = Clock(lambda: BUILT_US + round(loop.now_s * 1e6), lambda: round(loop.now_s * 1e6))
     clock.boot = 1
-    judge = Judge(BUILT_US)
+    judge = Judge(BUILT_US, in_flight == 1)
     done = Round(index, judge.verdict)
 
     def collected(phase: str, found: dict[str, int]) -> None:
         done.garbage += found.get("collected", 0) if phase == "stop" else 0
 
     async def main() -> None:
-        playing = Play(peer, clock, judge)
+        playing = Play(peer, clock, judge, in_flight)
         gc.collect()
         gc.callbacks.append(collected)
         while peer.n < replies:
