@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tidegate.errors import TidegateError
 from tidegate.local import SOCKET_NAME, AgentSilent, answering, ask
 
 
@@ -48,3 +49,22 @@ def test_a_disk_that_refuses_at_the_end_raises_nothing(tmp_path: Path) -> None:
     asyncio.run(run())
 
     assert (tmp_path / "moved" / "agent.sock").exists()
+
+
+def test_an_answer_may_take_its_time_and_its_refusal_is_an_answer(tmp_path: Path) -> None:
+    async def slowly(word: str) -> str:
+        await asyncio.sleep(0.01)
+        if word == "no":
+            raise TidegateError("it can't be, and this is why")
+        return word
+
+    async def run() -> object:
+        async with answering(tmp_path, {"say": slowly}):
+            said = await asyncio.to_thread(ask, tmp_path, "say", word="yes")
+            with pytest.raises(AgentSilent, match="and this is why"):
+                await asyncio.to_thread(ask, tmp_path, "say", word="no")
+            with pytest.raises(AgentSilent, match="unexpected keyword"):
+                await asyncio.to_thread(ask, tmp_path, "say", work="yes")
+            return said
+
+    assert asyncio.run(run()) == "yes"
