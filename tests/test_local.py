@@ -52,19 +52,19 @@ def test_a_disk_that_refuses_at_the_end_raises_nothing(tmp_path: Path) -> None:
 
 
 def test_an_answer_may_take_its_time_and_its_refusal_is_an_answer(tmp_path: Path) -> None:
-    async def slowly(word: str) -> str:
+    async def slowly(what: str) -> str:
         await asyncio.sleep(0.01)
-        if word == "no":
+        if what == "no":
             raise TidegateError("it can't be, and this is why")
-        return word
+        return what
 
     async def run() -> object:
         async with answering(tmp_path, {"say": slowly}):
-            said = await asyncio.to_thread(ask, tmp_path, "say", word="yes")
+            said = await asyncio.to_thread(ask, tmp_path, "say", what="yes")
             with pytest.raises(AgentSilent, match="and this is why"):
-                await asyncio.to_thread(ask, tmp_path, "say", word="no")
+                await asyncio.to_thread(ask, tmp_path, "say", what="no")
             with pytest.raises(AgentSilent, match="unexpected keyword"):
-                await asyncio.to_thread(ask, tmp_path, "say", work="yes")
+                await asyncio.to_thread(ask, tmp_path, "say", which="yes")
             return said
 
     assert asyncio.run(run()) == "yes"
