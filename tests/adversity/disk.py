@@ -3,7 +3,8 @@
     inode    content that is safe, and writes and cuts since its last sync: none, a prefix, any, torn at 512 bytes
     folder   entries that are safe, and makings, unlinks and renames since its last sync: a prefix, or any of them
 
-A rename is one step: no file system leaves half of it. What SQLite keeps in `-shm` it makes anew after a crash.
+A rename within a folder is one step; from one to another it is two entries, each of which may be lost until its folder
+is synced. What SQLite keeps in `-shm` it makes anew after a crash.
 """
 
 from collections.abc import Iterator
@@ -127,8 +128,12 @@ class Disk:
                 self._since.append(_Entry("U", op.path))
             case "R":
                 to = op.data.decode()
-                self._seen[to] = self._seen.pop(op.path)
-                self._since.append(_Entry("R", op.path, to=to))
+                inode = self._seen[to] = self._seen.pop(op.path)
+                if Path(to).parent == Path(op.path).parent:
+                    self._since.append(_Entry("R", op.path, to=to))
+                else:
+                    # Each folder's half is its own: what neither kept is gone, what both kept is there twice.
+                    self._since += [_Entry("C", to, inode), _Entry("U", op.path)]
             case "S" if op.path in self._seen:
                 self._seen[op.path].sync()
             case "S":

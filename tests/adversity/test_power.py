@@ -62,3 +62,23 @@ def test_what_is_not_synced_may_be_lost_and_what_is_stays() -> None:
     assert {"/w/a", "/w/c"} == {path for files in states for path in files} - {"/w/b"}
     assert all(("/w/a" in files) != ("/w/c" in files) for files in states)
     assert {True, False} == {"/w/b" in files for files in states}
+
+
+def test_half_of_a_rename_between_folders_may_be_lost() -> None:
+    states: set[frozenset[str]] = set()
+    for synced in ("", "/w", "/w/q"):
+        disk = Disk()
+        for op in (
+            Op("C", "/w/a", 0, b""),
+            Op("S", "/w/a", 0, b""),
+            Op("S", "/w", 0, b""),
+            Op("R", "/w/a", 0, b"/w/q/a"),
+        ):
+            disk.do(op)
+        disk.do(Op("S", synced, 0, b""))
+        found = {frozenset(disk.after_cut(Random(seed))) for seed in range(100)}
+        states |= found
+        assert synced != "/w" or all("/w/a" not in files for files in found)
+        assert synced != "/w/q" or all("/w/q/a" in files for files in found)
+
+    assert {frozenset(files) for files in ([], ["/w/a"], ["/w/q/a"], ["/w/a", "/w/q/a"])} == states

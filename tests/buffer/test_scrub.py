@@ -1,6 +1,8 @@
 """The scrub: what nobody reads is proven all the same, at a rate, and its progress can be seen."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -76,3 +78,20 @@ def test_a_step_names_the_damaged_block_and_goes_on_behind_it(world: World, bloc
         at = step.upto + 1
 
     assert [(block + 1, block + 1)] == found
+
+
+def test_a_flip_in_the_chain_of_hashes_is_found(world: World) -> None:
+    asyncio.run(fill(world, 120, **SMALL))
+    second = segments(world)[1]
+    first = int(second.stem.split("-")[1])
+    with closing(sqlite3.connect(second)) as db:
+        (before,) = db.execute("SELECT prev FROM blocks WHERE first = ?", (first + 3,)).fetchone()
+    content = bytearray(second.read_bytes())
+    at = -1
+    while (at := content.find(before, at + 1)) >= 0:
+        content[at + 7] ^= 0x20
+    second.write_bytes(content)
+
+    [damaged] = [step.damaged for n in (first + 2,) if (step := prove_step(second, n, first + 20, 1 << 20)).damaged]
+
+    assert [(first + 3, first + 3)] == [(one.first, one.last) for one in damaged]

@@ -14,11 +14,11 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tidegate.buffer.block import prove
+from tidegate.buffer.block import Block, prove
 from tidegate.buffer.catalog import Entry
 from tidegate.buffer.image import await_bytes
 from tidegate.buffer.salvage import SALVAGES_MAX, readable_from, salvage
-from tidegate.buffer.segment import Damage, blocks_from, look
+from tidegate.buffer.segment import COLUMNS, Damage, blocks_from, look, meta_of
 from tidegate.buffer.state import State
 from tidegate.buffer.survey import LOOKS
 from tidegate.buffer.writer import Writer
@@ -71,6 +71,7 @@ def _once(path: Path, first: int, last: int, bytes_max: int) -> Step:
     try:
         with closing(look(path)) as db:
             try:
+                before = _before(db, first)
                 with closing(blocks_from(db, first, last)) as blocks:
                     for block in blocks:
                         if block.first > at:
@@ -78,6 +79,9 @@ def _once(path: Path, first: int, last: int, bytes_max: int) -> Step:
                             return Step(block.first - 1, size, (gone,))
                         at = block.first
                         prove(block)
+                        if before is not None and before[0] + 1 == block.first and before[1] != block.prev:
+                            raise BufferDamaged(f"block {block.first}..{block.last}: the chain of hashes breaks here")
+                        before = block.last, block.hash
                         at, size = block.last + 1, size + len(block.data) + ROW_BYTES
                         if at > last or size >= bytes_max:
                             return Step(at - 1, size)
@@ -94,6 +98,21 @@ def _once(path: Path, first: int, last: int, bytes_max: int) -> Step:
     except sqlite3.DatabaseError as error:
         return Step(last, size, (Damage(at, last, str(error)),))
     return Step(at - 1, size)
+
+
+def _before(db: sqlite3.Connection, number: int) -> tuple[int, bytes] | None:
+    """Last number and hash of the block before a number; None where that can't be known."""
+    try:
+        found = db.execute(f"SELECT {COLUMNS} FROM blocks WHERE first < ? ORDER BY first DESC LIMIT 1", (number,))
+        row = found.fetchone()
+        if row is None:
+            meta = meta_of(db)
+            return meta.first - 1, meta.before
+        block = Block(*row)
+        prove(block)
+    except (sqlite3.DatabaseError, BufferDamaged, TypeError, ValueError):
+        return None
+    return block.last, block.hash
 
 
 def _next(db: sqlite3.Connection, number: int, last: int) -> int:
