@@ -112,12 +112,16 @@ def _content(path: Path) -> bytearray:
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """A page in a journal. `ours`: of this generation, not of the one before; `right`: SQLite sees nothing wrong."""
+    """A page in a journal. `ours`: of this generation, not of the one before; `right`: SQLite sees nothing wrong.
+
+    `flipped`: one bit of it, or of its sum, is not what it was.
+    """
 
     page: int
     commits: bool
     ours: bool
     right: bool
+    flipped: bool
     data: bytes
 
 
@@ -134,7 +138,10 @@ def _journal(path: Path, size_pages: int = 0) -> tuple[dict[int, bytes], str]:
     commits = [i for i, frame in enumerate(frames) if frame.ours and frame.commits]
     end, before = [-1, -1, *commits][:-3:-1]
     wrong = [i for i in range(end + 1) if not frames[i].right]
-    broken = f"{name.name} is damaged" if wrong or (commits and not _head_is_right(content)) else ""
+    # A kill may come between the head of the last page and the page itself; a bit that changed by itself is damage.
+    cut_off = wrong == [end] and not frames[end].flipped
+    damaged = (bool(wrong) and not cut_off) or (bool(commits) and not _head_is_right(content))
+    broken = f"{name.name} is damaged" if damaged else ""
     if wrong and wrong[0] > before:
         # Half of a commit is worse than none of it.
         end = before
@@ -159,9 +166,10 @@ def _frames(content: bytes) -> Iterator[_Frame]:
         if strange == STRANGE_MAX:
             return
         right = _sums(content[at : at + 8] + data, before, order) == (one, two)
+        flipped = (right and its != salts) or _one_bit_off(content[at : at + 8] + data, before, order, (one, two))
         if not right and its == salts:
             page, commits = _mended(content[at : at + 8], data, before, order, (one, two))
-        yield _Frame(page, commits > 0, its == salts or right, its == salts and right, data)
+        yield _Frame(page, commits > 0, its == salts or right, its == salts and right, flipped, data)
         before = (one, two)
 
 
@@ -174,6 +182,31 @@ def _mended(head: bytes, data: bytes, before: tuple[int, int], order: int, wante
             head = tried
             break
     return int.from_bytes(head[:4], "big"), int.from_bytes(head[4:], "big")
+
+
+def _one_bit_off(data: bytes, before: tuple[int, int], order: int, wanted: tuple[int, int]) -> bool:
+    """Whether a sum is wrong, and right with one bit of the data or of itself changed.
+
+    The sum is linear: what a bit adds to it depends on how many words follow, and on nothing else.
+    """
+    had = _sums(data, before, order)
+    if had == wanted:
+        return False
+    off = ((wanted[0] - had[0]) & MASK, (wanted[1] - had[1]) & MASK)
+    singles = {1 << bit for bit in range(32)}
+    if (had[0] == wanted[0] and had[1] ^ wanted[1] in singles) or (
+        had[1] == wanted[1] and had[0] ^ wanted[0] in singles
+    ):
+        return True
+    even, odd = (1, 1), (0, 1)
+    for _ in range(len(data) // 8):
+        for one, two in (even, odd):
+            for bit in range(32):
+                added = (one << bit & MASK, two << bit & MASK)
+                if off == added or off == (-added[0] & MASK, -added[1] & MASK):
+                    return True
+        even, odd = (((one + two) & MASK, (one + 2 * two) & MASK) for one, two in (even, odd))
+    return False
 
 
 def _journal_page_bytes(content: bytes) -> int:
