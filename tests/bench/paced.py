@@ -16,7 +16,7 @@ from pathlib import Path
 
 from demo.broker import Mosquitto
 from demo.child import Child, ChildFailed, python, wait_for
-from tests.bench.chain import START_DEADLINE_S, STOP_DEADLINE_S, delivered
+from tests.bench.chain import START_DEADLINE_S, STOP_DEADLINE_S, cpu_s, delivered
 from tests.bench.figures import ROOT, Figure
 from tests.campaigns.scene import Load, Scene
 
@@ -28,7 +28,6 @@ ASKED_DEADLINE_S = 5.0
 RATIO_MAX = 2.0
 # A gateway that falls behind costs little.
 KEPT_MIN = 0.97
-NS = 1e9
 REQUEST_REGISTERS_MAX = 125
 COMPILED = ROOT / "build" / "probe"
 SOURCE = Path(__file__).parent / "probe_columns.pyx"
@@ -74,12 +73,6 @@ def compile_probe() -> None:
     shutil.copy(SOURCE, copy)
     command = [sys.executable, "-m", "Cython.Build.Cythonize", "-q", "-3", "-i", copy.name]
     subprocess.run(command, cwd=COMPILED, check=True, capture_output=True)
-
-
-def cpu_s(child: Child) -> float:
-    """CPU time of all its threads so far, to the ns: ticks of 10 ms are too coarse for a paced gateway."""
-    threads = Path(f"/proc/{child.pid}/task").iterdir()
-    return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / NS
 
 
 class Beside:
