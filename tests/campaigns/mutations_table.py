@@ -5,6 +5,8 @@ from dataclasses import dataclass
 # Each takes a minute at most; `python -m` stands before it.
 KILL = ("tests.campaigns.kill", "14", "--seed", "1")
 POWER = ("tests.adversity.power", "300", "--seed", "1")
+SOAK = ("tests.campaigns.soak", "60", "--seed", "1")
+MODBUS = ("tests.campaigns.modbus", "5000", "--sockets", "0", "--seed", "1")
 CLOCK = ("tests.campaigns.clock", "--only", "late and stepped")
 
 
@@ -231,6 +233,97 @@ MUTATIONS = (
         ("the transaction before", "test_a_late_reply"),
     ),
     Mutation(
+        "a Modbus reply of any transaction is taken for the one that is due",
+        "drivers/tidegate_drivers/modbus/link.py",
+        "            whole = end - at >= BEFORE_LENGTH_BYTES + length\n",
+        "            whole = end - at >= BEFORE_LENGTH_BYTES + length\n"
+        "            transaction = next(iter(self._due), transaction)\n",
+        MODBUS,
+        ("wrong values accepted",),
+    ),
+    Mutation(
+        "a Modbus reply of any unit is taken",
+        "drivers/tidegate_drivers/modbus/link.py",
+        "        if unit != self._unit:\n",
+        "        if False:\n",
+        MODBUS,
+        ("wrong values accepted",),
+    ),
+    Mutation(
+        "a Modbus reply of any protocol is taken",
+        "drivers/tidegate_drivers/modbus/link.py",
+        "            if protocol or not",
+        "            if not",
+        MODBUS,
+        ("wrong values accepted",),
+    ),
+    Mutation(
+        "a Modbus reply of any function is taken",
+        "drivers/tidegate_drivers/modbus/link.py",
+        "        if function == asked:\n",
+        "        if function < EXCEPTION_FLAG:\n",
+        MODBUS,
+        ("what their kind may not become",),
+    ),
+    Mutation(
+        "the byte count of a Modbus reply is not looked at",
+        "drivers/tidegate_drivers/modbus/link.py",
+        "            elif data[0] != question.reply_bytes:\n",
+        "            elif False:\n",
+        MODBUS,
+        ("wrong values accepted",),
+    ),
+    Mutation(
+        "a Modbus exception is taken for data",
+        "drivers/tidegate_drivers/modbus/link.py",
+        "            if function != question.pdu[0]:\n",
+        "            if function != question.pdu[0]:\n"
+        "                data = bytes([question.reply_bytes]) + data * question.reply_bytes\n"
+        "            if False:\n",
+        MODBUS,
+        ("wrong values accepted",),
+    ),
+    Mutation(
+        "a Modbus reply is taken before what follows it was looked at",
+        "drivers/tidegate_drivers/modbus/link.py",
+        "                    taken[transaction] = function, data\n",
+        "                    self._take({transaction: (function, data)})\n",
+        MODBUS,
+        ("wrong values accepted",),
+    ),
+    Mutation(
+        "a transaction number is used again while its late reply may come",
+        "drivers/tidegate_drivers/modbus/link.py",
+        "            while transaction in self._abandoned or transaction in self._due:\n",
+        "            while transaction in self._due:\n",
+        ("tests.campaigns.modbus", "100000", "--seed", "1", "--round", "1"),
+        ("wrong values accepted", "what their kind may not become"),
+    ),
+    Mutation(
+        "half a Modbus reply leaves its connection open",
+        "drivers/tidegate_drivers/modbus/link.py",
+        "        if self._end:\n",
+        "        if False:\n",
+        MODBUS,
+        ("what their kind may not become",),
+    ),
+    Mutation(
+        "a Modbus reading has the time of something else than its reply",
+        "drivers/tidegate_drivers/modbus/link.py",
+        "                self._replies[index] = mono_us, self._last\n",
+        "                self._replies[index] = mono_us - 10, self._last\n",
+        MODBUS,
+        ("wrong values accepted",),
+    ),
+    Mutation(
+        "a Modbus read that failed leaves itself to the garbage collector",
+        "drivers/tidegate_drivers/modbus/poll.py",
+        "            del asked\n",
+        "            pass\n",
+        MODBUS,
+        ("left to the garbage collector",),
+    ),
+    Mutation(
         "the compiled decoder forgets the order of registers",
         "drivers/tidegate_drivers/modbus/_codec_c.pyx",
         "registers - 1 - i if code & SWAP_REGISTERS else i",
@@ -245,5 +338,29 @@ MUTATIONS = (
         "        pass\n",
         tests("tests/drivers/test_modbus_driver.py"),
         ("FAILED tests/drivers",),
+    ),
+    Mutation(
+        "a target that a reload changed begins its runs with the first number again",
+        "agent/tidegate/stages.py",
+        "runs=self._runs.get(settings.name, 0),",
+        "runs=0,",
+        tests("tests/test_reload.py"),
+        ("test_a_changed_target_gives_no_runs_number",),
+    ),
+    Mutation(
+        "a connection that we gave up keeps its socket",
+        "agent/tidegate/publish/session.py",
+        "        close(self._client)\n",
+        '        globals().setdefault("LEFT", []).append(self._client)\n',
+        tests("tests/publish/test_dead_link.py"),
+        ("test_links_that_we_gave_up",),
+    ),
+    Mutation(
+        "every message leaves its text behind in memory",
+        "agent/tidegate/publish/delivery.py",
+        "        self._counts.messages += 1\n",
+        '        self._counts.messages += 1\n        globals().setdefault("LEFT", []).append(payload)\n',
+        SOAK,
+        ("private memory",),
     ),
 )
