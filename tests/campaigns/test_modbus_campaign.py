@@ -33,7 +33,7 @@ def questions() -> list[Question]:
     """What reads all tags of unit 1, each rightly answered at 1.5 s."""
     spans = ((3, 0, 12), (3, 400, 12), (4, 0, 12), (1, 0, 58), (2, 0, 58))
     return [
-        Question(n, n, 1, function, address, count, 1.4, "right", right_s=1.5)
+        Question(n, n, 1, function, address, count, 1.4, kind="right", right_s=1.5)
         for n, (function, address, count) in enumerate(spans, 1)
     ]
 
