@@ -11,16 +11,18 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from tidegate.buffer import ballast, lock, reader, renewal, served
+from tidegate.buffer import ballast, lock, reader, served
 from tidegate.buffer.catalog import Entry
 from tidegate.buffer.committer import Committed, Committer
 from tidegate.buffer.letters import Letters
 from tidegate.buffer.recovery import recover
+from tidegate.buffer.renewal import Renewer
 from tidegate.buffer.scrub import Scrubber, ScrubStatus
 from tidegate.buffer.segment import Found
 from tidegate.buffer.settings import BufferSettings
 from tidegate.buffer.state import SEGMENTS, State
-from tidegate.buffer.writer import Writer
+from tidegate.buffer.status import BufferStatus
+from tidegate.buffer.writer import NO_TABLE, Writer
 from tidegate.clock import Clock, Known
 from tidegate.errors import BufferFault
 from tidegate.model.frame import Frame
@@ -60,35 +62,6 @@ class Extent:
     last: int
 
 
-@dataclass(frozen=True, slots=True)
-class BufferStatus:
-    """One look at the buffer. Times in µs UTC; `unacknowledged` are frames by target, over all epochs.
-
-    `oldest_us` is the gateway time of the oldest frame that some target still waits for (None when none does), `fault`
-    is why the last commit failed ("" when it did not).
-    """
-
-    epoch: str
-    first: int
-    last: int
-    gaps: int
-    bytes_used: int
-    quota_bytes: int
-    segments: int
-    commits: int
-    frames: int
-    readings: int
-    shed_readings: int
-    queue_readings: int
-    queue_readings_max: int
-    unacknowledged: tuple[tuple[str, int], ...]
-    oldest_us: int | None
-    commit_ms: float
-    commit_ms_max: float
-    fault: str
-    scrub: ScrubStatus
-
-
 class Buffer:
     """The buffer of one gateway. Made by `open`; everything else is called on the loop, after `start`."""
 
@@ -105,6 +78,7 @@ class Buffer:
         self.progress = self._committer.progress
         self._scrubber = Scrubber(state, self._writer, self._writing, self._reading, self._committer.announce)
         self.letters = Letters(state, self._writing, self.read, self._committer.announce)
+        self._renewer = Renewer(state, self._writing, self, self._learn)
         self._store_timer: asyncio.TimerHandle | None = None
         self._storing = self._store_again = False
 
@@ -147,6 +121,7 @@ class Buffer:
         self._committer.listen(self._after_commit)
         self._committer.start(asyncio.get_running_loop())
         self._scrubber.start()
+        self._renewer.start()
 
     async def close(self) -> None:
         """Commit all that was put, store the cursors, seal, unlock. Safe to call twice.
@@ -156,6 +131,7 @@ class Buffer:
         if self._held is None:
             return
         held, self._held = self._held, None
+        await self._renewer.stop()
         self._committer.close()
         await self._scrubber.stop()
         if self._store_timer is not None:
@@ -232,7 +208,11 @@ class Buffer:
         A page ends early at the end of a segment, and at the last committed number: go on at `upto` + 1. Raises
         BufferFault when the disk refuses just now.
         """
-        catalog, last = self._state.catalog, min(last, self._end(epoch))
+        return await self.kept(epoch, first, min(last, self._end(epoch)), bytes_max)
+
+    async def kept(self, epoch: str, first: int, last: int, bytes_max: int) -> Page:
+        """The same of numbers that are not delivered under this epoch any more (see renewal)."""
+        catalog = self._state.catalog
         async with self._reads:
             for _ in range(READ_TRIES):
                 entry = catalog.at(epoch, first)
@@ -305,10 +285,16 @@ class Buffer:
 
     async def renumber(self, reason: str, first: int | None = None) -> str:
         """Begin a new epoch, as numbers (from `first` on: those move) were seen elsewhere (formats §2 c); its id."""
-        before, loop = self.epoch, asyncio.get_running_loop()
-        self._committer.renumbered(await loop.run_in_executor(self._writing, self._writer.renumber, reason))
-        await renewal.number_again(self, self._state, self._writing, before, first)
+        loop = asyncio.get_running_loop()
+        self._committer.renumbered(await loop.run_in_executor(self._writing, self._writer.renumber, reason, first))
+        # Who asked may be gone before it is done.
+        await asyncio.shield(self._renewer.start())
         return self.epoch
+
+    async def _learn(self, hash: bytes) -> None:
+        """Know a table that the configuration may not have any more."""
+        if hash not in self._documents and hash != NO_TABLE:
+            self.know(await self.table(hash))
 
     def scrub(self) -> ScrubStatus:
         """Prove all sealed segments now, without pauses; how far it is."""

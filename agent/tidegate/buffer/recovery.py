@@ -22,6 +22,7 @@ from tidegate.buffer.image import await_bytes
 from tidegate.buffer.ledger import Ledger
 from tidegate.buffer.migrations import forget_old
 from tidegate.buffer.missing import unnamed
+from tidegate.buffer.renewal import adopt
 from tidegate.buffer.salvage import Salvaged, put_aside, salvage
 from tidegate.buffer.segment import connect, is_refusal, look, seal_file, size_of, sync_folder
 from tidegate.buffer.settings import BufferSettings
@@ -262,6 +263,8 @@ def _settle(found: Findings, settings: BufferSettings, clock: Clock, targets: Se
     state = State(
         settings, clock, control, ledger, cursors, catalog, current.epoch, current.last, tail, identity, times
     )
+    for renewal in control.renewals():
+        adopt(state, renewal)
     if found.reason and found.reason != FIRST_START:
         log.warning("numbers begin again in epoch %s: %s", state.epoch, found.reason)
     return state

@@ -22,7 +22,8 @@ class BufferSettings:
     more than a window of duplicates: so the interval is a matter of wear alone.
     What every target has goes `keep_s` after it was taken. With less than `free_bytes_min` free on the disk (or a
     twentieth of a disk that is small) the buffer grows no more. `scrub_bytes_s` of the sealed segments are proven a
-    second, all of them every `scrub_pause_s`; files that were put aside go beyond `quarantine_bytes_max`.
+    second, all of them every `scrub_pause_s`; files that were put aside go beyond `quarantine_bytes_max`. Frames that
+    need new numbers get them in pages of about `renewal_bytes`.
 
     Raises ValueError when a limit is not positive, `commit_bytes` passes COMMIT_BYTES_MAX, or the quota holds fewer
     than SEGMENTS_IN_QUOTA_MIN segments.
@@ -47,6 +48,7 @@ class BufferSettings:
     scrub_delay_s: float = 60.0
     scrub_pause_s: float = 86_400.0
     quarantine_bytes_max: int = 64 << 20
+    renewal_bytes: int = 1 << 20
 
     def __post_init__(self) -> None:
         for name in self.__slots__:

@@ -5,10 +5,10 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from tidegate.buffer.catalog import Catalog
+from tidegate.buffer.catalog import Catalog, Renewal
 from tidegate.buffer.control import FILE, Control
 from tidegate.buffer.cursors import Cursors
 from tidegate.buffer.ledger import Ledger
@@ -42,6 +42,8 @@ class State:
     active: Segment | None = None
     # What the buffer took when the disk became scarce; None while it is not.
     scarce_bytes: int | None = None
+    # By epoch: numbers that are not delivered under it, and how far their frames have new ones.
+    renewals: dict[str, Renewal] = field(default_factory=dict)
 
     @contextmanager
     def transaction(self, floors: Iterable[tuple[str, int]] = ()) -> Iterator[None]:

@@ -17,6 +17,8 @@ from tidegate.buffer import ballast, missing
 from tidegate.buffer.block import NO_HASH, Block, Encoded, encode
 from tidegate.buffer.catalog import Entry, Numbering
 from tidegate.buffer.image import await_bytes
+from tidegate.buffer.renewal import adopt as adopt_renewal
+from tidegate.buffer.renewal import cut
 from tidegate.buffer.retention import free, make_room, prune_ledger
 from tidegate.buffer.salvage import Salvaged, adopt, put_aside, salvage
 from tidegate.buffer.segment import Damage, Found, Meta, Segment, collect, connect, is_refusal, seal_file
@@ -276,7 +278,9 @@ class Writer:
         self._begin("the newest segment was damaged", salvaged.gaps, salvaged.entry)
         put_aside(state.settings.folder, salvaged, state.settings.quarantine_bytes_max)
 
-    def _begin(self, reason: str, gaps: Sequence[Gap] = (), kept: Entry | None = None) -> None:
+    def _begin(
+        self, reason: str, gaps: Sequence[Gap] = (), kept: Entry | None = None, renewed: int | None = None
+    ) -> None:
         state, before = self._state, self._state.epoch
         epoch = new_epoch()
         for target in state.cursors.targets:
@@ -289,6 +293,7 @@ class Writer:
                 if kept is not None:
                     state.control.list_segment(kept)
                 ordinal = state.control.begin(epoch, 1, reason)
+                renewal = cut(state, renewed, epoch)
         except BaseException:
             state.cursors.forget(epoch)
             raise
@@ -296,18 +301,20 @@ class Writer:
         if kept is not None:
             state.catalog.seal(kept)
         state.catalog.number(Numbering(ordinal, epoch, 1, 0))
+        if renewal is not None:
+            adopt_renewal(state, renewal)
         if not left:
             state.catalog.forget(before)
             state.cursors.forget(before)
         state.epoch, state.last, state.hash = epoch, 0, NO_HASH
         log.warning("numbers begin again in epoch %s: %s", epoch, reason)
 
-    def renumber(self, reason: str) -> str:
-        """A new epoch, empty."""
+    def renumber(self, reason: str, first: int | None = None) -> str:
+        """A new epoch, empty. Numbers of the current one from `first` on are not delivered under it any more."""
         with faults("new epoch"):
             self._resume()
             self._seal()
-            self._begin(reason)
+            self._begin(reason, renewed=first)
         return self._state.epoch
 
     def seal_aged(self, epoch: str, first: int) -> None:
