@@ -12,7 +12,7 @@ export PYTHON
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check build mutations try-unit wheel lock wheels install uninstall campaign-kill campaign-outage campaign-power campaign-clock campaign-copies campaign-broker campaign-modbus campaign-all soak bench golden profiles clean
+.PHONY: help demo test check build mutations try-unit wheel lock wheels install uninstall campaign-kill campaign-outage campaign-power campaign-disk campaign-clock campaign-copies campaign-broker campaign-modbus campaign-all soak bench golden profiles clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 20
@@ -59,6 +59,9 @@ campaign-broker: $(VENV)/tested ## all that brokers and lines do to a publisher:
 
 campaign-power: $(VENV)/tested ## record a real buffer's writes and start from N states that a power cut could leave; nothing lost
 	@$(BIN)/python -m tests.adversity.power $(if $(filter command line environment,$(origin N)),$(N),1500)
+
+campaign-disk: $(VENV)/tested ## the n-th sync, write and read fails (N=200 numbers), disk full, read-only, flipped bits: nothing false, nothing lost silently
+	@$(BIN)/python -m tests.campaigns.storage $(if $(filter command line environment,$(origin N)),$(N),200)
 
 campaign-clock: $(VENV)/tested ## 1970, a kill, late NTP, steps of days and years, never synchronised: every reading gets its right time
 	@$(BIN)/python -m tests.campaigns.clock

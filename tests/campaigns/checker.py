@@ -24,6 +24,10 @@ Poll = tuple[int, int]
 
 # A reply is loose for at most a commit interval, plus the time that the commit itself takes on a busy machine.
 COMMIT_S_MAX = 2.0
+# Of the readings, what is held in memory.
+CACHE_KB = 262_144
+# A reply is stamped by the plant before it leaves, and by the gateway when it is there: a gap begins so much later.
+REPLY_S_MAX = 0.1
 WAVE_VALUES = [load_word(0, 0, 2 + k) for k in range(WORDS + REGISTERS_MAX)]
 
 
@@ -67,6 +71,7 @@ def check(folder: Path, load: Load) -> tuple[list[Finding], Transcript]:
     """Every claim of a campaign with this load, and what was received."""
     # In a file that vanishes with it: 500 kills are some ten million readings.
     database = sqlite3.connect("")
+    database.execute(f"pragma cache_size = -{CACHE_KB}")
     seen = read(folder / "received.jsonl", database)
     truth, kills = read_truth(folder / "truth.log"), read_kills(folder / "kills.jsonl")
     arrived = polls_that_arrived(database, load.units)
@@ -119,7 +124,7 @@ def polls_are_accounted_for(truth: dict[Poll, int], arrived: set[Poll], seen: Tr
     """Every reply of the plant arrived, or lies in the time of a gap that names its device or all devices."""
     windows: dict[str | None, list[tuple[int, int]]] = {}
     for told in seen.gaps.values():
-        windows.setdefault(told.device, []).append((told.t0, told.t1))
+        windows.setdefault(told.device, []).append((told.t0 - int(REPLY_S_MAX * 1e6), told.t1))
     lost = {poll: at for poll, at in truth.items() if poll not in arrived}
     silent = 0
     for (unit, _), at_us in lost.items():

@@ -2,7 +2,7 @@
 
     python -m tests.campaigns.storage [N] [--only PART] [--seed S] [--keep FOLDER]
 
-sweep      the first, second ... N-th sync, write and read fails
+sweep      the first, second ... 200th sync, write and read fails (N numbers of them, evenly)
 full       somebody else's file takes the whole disk of a running gateway
 readonly   the file system turns read-only under a running gateway
 rot        bits flip in files that lie there
@@ -25,7 +25,7 @@ from tests.campaigns.storage_sweep import sweep
 PARTS = ("sweep", "full", "readonly", "rot")
 NUMBERS = 200
 # Two flips a number, and at full size two minutes without a byte free; at CI size all of it is shorter.
-FLIPS_A_NUMBER = 2
+FLIPS_A_NUMBER, FLIPS_MIN = 2, 40
 FULL_S, FULL_S_MIN = 120.0, 20.0
 READONLY_S, READONLY_S_MIN = 15.0, 5.0
 AGENT_DEADLINE_S = 400.0
@@ -55,10 +55,10 @@ def main() -> None:
     folder = workplace("disk", given.keep)
     size = min(1.0, given.numbers / NUMBERS)
     parts = {
-        "sweep": lambda: sweep(range(1, given.numbers + 1), folder),
+        "sweep": lambda: sweep(sorted({1 + i * NUMBERS // given.numbers for i in range(given.numbers)}), folder),
         "full": lambda: on_its_own_disk("full", folder / "full", max(FULL_S_MIN, FULL_S * size)),
         "readonly": lambda: on_its_own_disk("readonly", folder / "readonly", max(READONLY_S_MIN, READONLY_S * size)),
-        "rot": lambda: rot(FLIPS_A_NUMBER * given.numbers, folder / "rot", given.seed),
+        "rot": lambda: rot(max(FLIPS_MIN, FLIPS_A_NUMBER * given.numbers), folder / "rot", given.seed),
     }
     held, begin_s = True, time.monotonic()
     for name, part in parts.items():
