@@ -4,6 +4,7 @@ Its standard output is a pickle of the Config, or of the tuple of problems for w
 """
 
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,4 +26,6 @@ def main(path: Path, env: Mapping[str, str], out: BinaryIO) -> None:
 
 
 if __name__ == "__main__":
+    # Ctrl-C is for the gateway, which ends this one.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     main(Path(sys.argv[1]), os.environ, sys.stdout.buffer)
