@@ -65,7 +65,7 @@ def judged(done: list[Round], seed: int, took_s: float) -> list[Finding]:
     garbage = sum(played.garbage for played in done) / max(1, total.replies)
     lively = sum(played.lively for played in done)
     left = [f"round {played.index}: {played.left_over}" for played in done if played.left_over]
-    patient = any(played.index % 8 == 1 and played.verdict.replies >= ROUND_REPLIES for played in done)
+    patient = any(played.index % 8 == 2 and played.verdict.replies >= ROUND_REPLIES for played in done)
     return [
         Finding(
             not total.wrong_values,

@@ -226,7 +226,7 @@ class Play:
 def play(seed: int, index: int, replies: int) -> Round:
     """One round: so many replies, then an honest peer, then the end. It follows from its seed and index alone."""
     chance = Random(f"{seed}/{index}")
-    in_flight = IN_FLIGHT if index % 4 == 2 else 1
+    in_flight = IN_FLIGHT if index % 4 == 1 else 1
     peer = Peer(chance, kinds_of(index), 2 * in_flight - 1)
     loop = StillLoop(peer, chance)
     clock = Clock(lambda: BUILT_US + round(loop.now_s * 1e6), lambda: round(loop.now_s * 1e6))
@@ -268,4 +268,4 @@ def play(seed: int, index: int, replies: int) -> Round:
 
 def kinds_of(index: int) -> dict[str, Kind]:
     """Some rounds have lines on which nothing gives a reason to close them, for longer than numbers last."""
-    return {1: PATIENT, 5: STUBBORN}.get(index % 8, KINDS)
+    return {2: PATIENT, 6: STUBBORN}.get(index % 8, KINDS)
