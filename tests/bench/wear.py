@@ -16,6 +16,7 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
+from pathlib import Path
 from struct import pack
 from typing import Any
 
@@ -26,7 +27,7 @@ from tidegate.buffer.buffer import Buffer, Committed
 from tidegate.buffer.settings import BufferSettings
 from tidegate.buffer.wear import DAY_S
 from tidegate.clock import BUILT_US, Clock, Source
-from tidegate.config.document import POLICIES_S
+from tidegate.config.document import POLICIES_S, POLICY_READINGS
 from tidegate.model.frame import Frame
 from tidegate.model.gap import Gap, Why
 from tidegate.model.tag import Tag, TagTable, Type
@@ -128,6 +129,12 @@ class Spent:
         return self.written_bytes / self.seconds * DAY_S / GB
 
 
+def settings_of(policy: str, folder: Path) -> BufferSettings:
+    """As a configuration with this policy has them."""
+    usual = BufferSettings(folder)
+    return BufferSettings(folder, POLICIES_S[policy], POLICY_READINGS.get(policy, usual.commit_readings))
+
+
 class Life:
     """A buffer under load on a disk: polls, commits, a broker that acknowledges, gaps now and then."""
 
@@ -135,7 +142,7 @@ class Life:
         self._counter, self._shape, self._real = counter, shape, real
         self._plant = Plant(shape, kind, clock)
         self._clock = clock
-        settings = BufferSettings(counter.folder / "state", POLICIES_S[policy])
+        settings = settings_of(policy, counter.folder / "state")
         self._buffer = Buffer.open(settings, clock, ["cloud"])
         self._readings = self._commits = 0
 

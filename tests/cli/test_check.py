@@ -125,7 +125,7 @@ def test_warnings_are_printed_as_such_and_the_configuration_is_fine(tmp_path: Pa
     [
         ("", "commits each 1 s (normal), or 4,000 readings"),
         ('policy = "strict"', "commits each 0.1 s (strict), or 4,000 readings"),
-        ('policy = "flash-saver"', "commits each 5 s (flash-saver), or 4,000 readings"),
+        ('policy = "flash-saver"', "commits each 5 s (flash-saver), or 100,000 readings"),
         ('commit_interval = "2s"\ncommit_readings = 900', "commits each 2 s, or 900 readings"),
     ],
     ids=["normal", "strict", "flash-saver", "own"],

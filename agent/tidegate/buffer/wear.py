@@ -1,17 +1,19 @@
 """Wear: an estimate of what a buffer writes to its disk in a day, before it has run. It measures nothing.
 
-SQLite writes whole pages, and each twice: into its log, and from there into the file. What a commit costs whatever is
-in it decides the sum at low rates; that is why a longer commit interval spares a flash card.
+A commit costs about the same whatever is in it: pages of SQLite's log, and the journal of the file system. That decides
+the sum at low rates, and is why a longer commit interval spares a flash card. What is in it is written twice, into the
+log and from there into the file.
 """
 
 from tidegate.buffer.settings import BufferSettings
 
 DAY_S = 86_400.0
-# Measured at the process, with zstd and random float64 values, the worst that compresses: a commit of few readings, a
-# store of cursors, and a reading in a large commit.
-COMMIT_BYTES = 11_000
+# Measured at the block device under ext4, with zstd and random float64 values, the worst that compresses: what a commit
+# costs, what a store of cursors, what a reading, and what goes on by time (segments, the file system's own journal).
+COMMIT_BYTES = 9_000
 CURSORS_BYTES = 13_000
-READING_BYTES = 17
+READING_BYTES = 19
+BYTES_S, BUSY_S = 1_700, 5.0
 # A flash card of today bears so many times its own size, by the more careful of its makers' promises.
 FULL_WRITES = 500
 
@@ -23,10 +25,10 @@ def bytes_a_day(settings: BufferSettings, readings_s: float, polls_s: float, tar
     """
     if readings_s <= 0 or polls_s <= 0:
         return 0.0
-    by_time_s = 1 / (settings.commit_interval_s + 0.5 / polls_s)
-    commits_s = min(polls_s, max(by_time_s, readings_s / settings.commit_readings))
+    commits_s = min(polls_s, max(1 / settings.commit_interval_s, readings_s / settings.commit_readings))
     cursors_s = min(commits_s, 1 / settings.cursor_interval_s) if targets else 0.0
-    return DAY_S * (commits_s * COMMIT_BYTES + cursors_s * CURSORS_BYTES + readings_s * READING_BYTES)
+    by_time = BYTES_S * min(1.0, commits_s * BUSY_S)
+    return DAY_S * (commits_s * COMMIT_BYTES + cursors_s * CURSORS_BYTES + readings_s * READING_BYTES + by_time)
 
 
 def life_days(disk_bytes: int, written_a_day: float) -> float:

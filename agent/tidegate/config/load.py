@@ -15,7 +15,7 @@ from tidegate.clock import Source
 from tidegate.config import toml
 from tidegate.config.ask import ask_drivers
 from tidegate.config.devices import DeviceReader, Placed, groups
-from tidegate.config.document import POLICIES_S, BufferSection
+from tidegate.config.document import POLICIES_S, POLICY_READINGS, BufferSection
 from tidegate.config.files import Files
 from tidegate.config.loaded import Config
 from tidegate.config.placeholders import Placeholders
@@ -102,10 +102,11 @@ def _buffer(source: toml.Toml, folder: Path, problems: Problems) -> BufferSettin
         what = f"the quota holds fewer than {SEGMENTS_IN_QUOTA_MIN} segments of {segment_bytes:,} bytes"
         source.fault(problems, at, what, "Raise quota, or lower segment")
         return usual
+    readings = None if section.commit_interval else POLICY_READINGS.get(section.policy)
     return BufferSettings(
         folder=state,
         commit_interval_s=section.commit_interval or POLICIES_S[section.policy],
-        commit_readings=section.commit_readings or usual.commit_readings,
+        commit_readings=section.commit_readings or readings or usual.commit_readings,
         quota_bytes=quota_bytes,
         segment_bytes=segment_bytes,
         keep_s=section.keep or usual.keep_s,
