@@ -39,7 +39,7 @@ FOLLOW_S = 2
 REPLAYED_NUMBERS = 300
 COMMAND_DEADLINE_S = 30.0
 DRAIN_DEADLINE_S = 60.0
-# Below it lies what an allocator does in minutes (10 to 30 were measured); a byte lost a reading is seven times as much.
+# Below it lies what an allocator does in minutes (10 to 30 were measured); a byte lost a reading is seven times that.
 GROWTH_KB_MIN_MAX = 100.0
 # A short run sees a slope less well: what counts is that it would not have grown by more than this over its half.
 GROWTH_KB_MAX = 400.0
