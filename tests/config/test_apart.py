@@ -14,6 +14,8 @@ from tidegate.config.loading import main
 from tidegate.errors import ConfigError
 
 CANARY = "kanarienvogel-7731"
+ROOT = Path(__file__).parent.parent.parent
+SAMPLES = [ROOT / "docs/example/gateway.toml", *sorted((ROOT / "drivers").rglob("sample.toml"))]
 
 
 def with_password(place: Any) -> dict[str, str]:
@@ -36,6 +38,17 @@ def test_it_is_the_configuration_that_is_loaded_here(place: Any) -> None:
     assert apart.targets[0].password.reveal() == CANARY
     assert apart.targets[0].proxy_password is not None
     assert apart.targets[0].proxy_password.reveal() == CANARY + "-p"
+
+
+@pytest.mark.parametrize("sample", SAMPLES, ids=[str(path.relative_to(ROOT)) for path in SAMPLES])
+def test_every_sample_comes_over_whole(sample: Path) -> None:
+    def outcome(loading: Any) -> Any:
+        try:
+            return loading(sample, os.environ)
+        except ConfigError as error:
+            return error.problems
+
+    assert outcome(load) == outcome(load_apart)
 
 
 def test_a_credential_that_changes_later_is_read_again(place: Any) -> None:
