@@ -26,7 +26,7 @@ def test_the_pieces_of_a_block_are_its_bytes(tmp_path: Path) -> None:
     [path] = segments(world)
     content = path.read_bytes()
     with closing(sqlite3.connect(path)) as db:
-        rows = dict(db.execute("SELECT first, prev || data FROM blocks").fetchall())
+        rows = {first: before + data for first, before, data in db.execute("SELECT first, prev, data FROM blocks")}
     found: dict[int, bytes] = {}
     for piece in pieces(path):
         found[piece.first] = found.get(piece.first, b"") + content[piece.offset : piece.offset + piece.size]
