@@ -100,14 +100,6 @@ MUTATIONS = (
         ("test_the_nth_fault_costs_nothing", "test_a_disk_that_refuses"),
     ),
     Mutation(
-        "names in folders are not synced to the disk",
-        "agent/tidegate/buffer/segment.py",
-        "        os.fsync(descriptor)\n",
-        "        pass\n",
-        POWER,
-        ("was committed and is gone",),
-    ),
-    Mutation(
         "a disk that can't be read for a second counts as damage",
         "agent/tidegate/buffer/image.py",
         "    while not _can_be_read(path):\n",
