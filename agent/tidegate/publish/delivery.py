@@ -245,6 +245,7 @@ class Delivery:
             raise NoSession(f"the broker acknowledged nothing for {now_s - handed_s:.0f} s")
         if junction is not None:
             self._notices.tick(now_s)
+            junction.owe(self._suspects.trying(now_s))
 
     @property
     def _oldest_live_s(self) -> float | None:

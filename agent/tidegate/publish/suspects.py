@@ -31,6 +31,10 @@ MESSAGE_BYTES_MIN = 4_096
 SILENT_END_S_MAX = 10.0
 # Where nothing in flight is sent again (notices, replays), it takes so many such ends in a row.
 SILENT_ENDS_MAX = 3
+# A number that ended a connection alone is tried once more after the broker took so many messages in one connection, or
+# some for so long: one that dies of itself now and then hardly gets as far and then dies at just that one.
+OTHERS_TAKEN = 16
+OTHERS_TAKEN_S = 2.0
 # A refused message goes again in so many pieces: 4,096 frames are down to one after two refusals.
 PIECES = 64
 # Where all pieces of a message are taken that was not, it was too large: the next ones are so many times smaller, or
@@ -95,6 +99,8 @@ class Suspects:
         # What was in flight when a connection ended, and has not been taken since.
         self._unproven: dict[str, Ranges] = {}
         self._blamed: _Blamed | None = None
+        # In this connection: data messages that were taken, and when the first of them was.
+        self._taken, self._taken_s = 0, 0.0
         self._taken_bytes_max = 0
         self._silent_ends = 0
         self._buried_s: deque[float] = deque()
@@ -132,17 +138,25 @@ class Suspects:
         """The broker took this message, data or not: what is decided by that."""
         proven, self._guilty = self._guilty, []
         if sent.lane is None:
-            return self._proven(proven, now_s)
+            return self._proven(proven, now_s, self.trying(now_s))
+        self._taken, self._taken_s = self._taken + 1, self._taken_s if self._taken else now_s
         self._cleared(sent, now_s)
         proven += self._condemned
         self._condemned = []
-        trying, self._held = self._held, []
-        self._tried += trying
+        trying = self.trying(now_s)
         settled = proven or not self._unproven or now_s - self._careful_s >= SILENT_END_S_MAX
-        if self.careful and settled and not self._ranges and not self._tried:
+        if self.careful and settled and not (self._ranges or self._tried or self._held):
             self.careful = False
             self._unproven.clear()
-        return self._proven(proven, now_s, [(epoch, number, number) for epoch, number in trying])
+        return self._proven(proven, now_s, trying)
+
+    def trying(self, now_s: float) -> list[Span]:
+        """Numbers that were held back and may be sent once more now; to be asked now and then."""
+        if self._taken < OTHERS_TAKEN and (not self._taken or now_s - self._taken_s < OTHERS_TAKEN_S):
+            return []
+        trying, self._held = self._held, []
+        self._tried += trying
+        return [(epoch, number, number) for epoch, number in trying]
 
     def _proven(self, poison: list[Single], now_s: float, again: Sequence[Span] = ()) -> Verdict:
         self._burying += poison
@@ -156,6 +170,7 @@ class Suspects:
         # Those that were not sent, or whose end was another's doing, wait for their turn again.
         tried, self._tried = self._tried, []
         self._burying.clear()
+        self._taken = 0
         self._held += [one for one in tried if one not in self._held]
         if end.lived_s >= LEARNED_S_MAX:
             self.message_bytes_max = self._usual_bytes_max
