@@ -139,4 +139,6 @@ def test_the_loss_window_and_the_wear_of_the_policy_are_one_line(tmp_path: Path,
     (line,) = [line for line in lines if line.startswith("commits")]
 
     assert line.startswith(window)
-    assert re.search(r": a power cut costs at most that; writes about [0-9.]+ GB a day$", line)
+    assert re.search(r": a power cut costs at most that; writes about [0-9.]+ GB a day \(", line)
+    for name, loss in {"strict": "0.1 s", "normal": "1 s", "flash-saver": "5 s"}.items():
+        assert f"({name})" in line or re.search(rf"[(, ]{name} {loss} and [0-9.]+ GB[,)]", line)
