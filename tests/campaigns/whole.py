@@ -39,7 +39,7 @@ class Campaign:
 
 # Of what takes minutes at full size, as much as still shows every claim.
 CAMPAIGNS = (
-    Campaign("power", ("tests.adversity.power", "600"), "600 states", 180),
+    Campaign("power", ("tests.adversity.power", "400"), "400 states", 300),
     Campaign("disk", ("tests.campaigns.storage", "5"), "5 of each fault", 240),
     Campaign("modbus", ("tests.campaigns.modbus", "300000"), "300,000 replies", 240),
     Campaign("kill", ("tests.campaigns.kill", "25"), "25 kills", 240),
