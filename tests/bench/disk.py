@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from typing import Protocol
 
 IMAGE_BYTES = 4 << 30
 SECTOR_BYTES = 512
+PREFIX = "tidegate-wear-"
 # What Linux does by time: ext4 commits its journal, and the flusher writes what has been dirty for long.
 JOURNAL_S, FLUSH_S = 5.0, 30.0
 
@@ -102,7 +104,8 @@ class Process:
 @contextmanager
 def disk() -> Iterator[Counter]:
     """A disk to write to; a file system of its own where that can be had."""
-    with tempfile.TemporaryDirectory(prefix="tidegate-wear-", dir=_memory()) as place:
+    _clear()
+    with tempfile.TemporaryDirectory(prefix=f"{PREFIX}{os.getpid()}-", dir=_memory()) as place:
         folder = Path(place)
         name = _mount(folder)
         if name is None:
@@ -112,6 +115,15 @@ def disk() -> Iterator[Counter]:
             yield Device(folder / "disk", name)
         finally:
             subprocess.run(["umount", folder / "disk"], check=True)
+
+
+def _clear() -> None:
+    """What a run left that was killed: its file system is still mounted."""
+    for place in Path(_memory() or tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
+        pid = place.name.removeprefix(PREFIX).split("-")[0]
+        if pid.isdecimal() and not Path("/proc", pid).exists():
+            subprocess.run(["umount", place / "disk"], check=False, capture_output=True)
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def _memory() -> str | None:
