@@ -119,8 +119,9 @@ def bits(table: list[bool]) -> str:
 
 def modbus_serial(host: str) -> AbstractContextManager[int]:
     """The npm package modbus-serial, in its pinned version, which is fetched when it is not here yet."""
-    packages = PACKAGES / "node_modules"
-    if not (packages / "modbus-serial").exists():
+    packages, wanted = PACKAGES / "node_modules", FOREIGN / "package.json"
+    here = PACKAGES / "package.json"
+    if not here.exists() or here.read_text() != wanted.read_text():
         install()
     return process("node", str(FOREIGN / "server.js"), host, str(UNIT), NODE_PATH=str(packages))
 
@@ -139,9 +140,8 @@ def install() -> None:
         )
         if done.returncode:
             pytest.fail(f"npm could not install modbus-serial: {done.stderr[-500:]}", pytrace=False)
-        # Whoever comes second finds it there.
-        if not PACKAGES.exists():
-            work.rename(PACKAGES)
+        shutil.rmtree(PACKAGES, ignore_errors=True)
+        work.rename(PACKAGES)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
