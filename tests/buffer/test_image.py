@@ -108,3 +108,26 @@ def test_a_commit_whose_last_page_never_came_is_none(world: World) -> None:
 
     assert ([], 1) == (closed, epochs)
     assert set(range(1, COMMITS + 1)) == set(kept)
+
+
+def test_a_last_page_that_a_kill_kept_from_following_its_head_is_no_damage(world: World) -> None:
+    killed, put = asyncio.run(killed_with_a_journal(world))
+    path = journal(killed)
+    last = ends(path)[-1]
+    content = bytearray(path.read_bytes())
+    content[last + 24 : last + FRAME] = bytes(PAGE_BYTES)
+    path.write_bytes(content)
+    kept, closed, epochs = asyncio.run(after_a_start(killed))
+
+    assert ([], 1) == (closed, epochs)
+    assert set(range(1, COMMITS + 1)) <= set(kept)
+    assert all(kept[number] == put[number] for number in kept.keys() & put.keys() if number <= COMMITS)
+
+
+@pytest.mark.parametrize("offset", [16, 20, 24, 24 + 511, FRAME - 1], ids=["sum", "sum's end", "first", "mid", "last"])
+def test_a_bit_that_changed_in_the_last_page_is_damage(world: World, offset: int) -> None:
+    killed, _ = asyncio.run(killed_with_a_journal(world))
+    path = journal(killed)
+    flip(path, ends(path)[-1] + offset)
+
+    assert "damaged" in broken_journal(path.with_name(path.name.removesuffix("-wal")))
