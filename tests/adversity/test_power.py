@@ -33,7 +33,7 @@ def test_the_writer_does_everything_that_a_buffer_does(log: Path) -> None:
     assert [op for op in done if op.kind == "U" and op.path.endswith(".db")] != []
 
 
-@pytest.mark.parametrize("lost", ["-wal", ".db"])
+@pytest.mark.parametrize("lost", ["-wal", ".db", "/segments"])
 def test_a_writer_that_does_not_sync_is_caught(log: Path, tmp_path: Path, lost: str) -> None:
     """The same history with syncs of one kind of file left out is what a buffer without them would have written."""
     mutant = tmp_path / "log"
