@@ -3,11 +3,12 @@
 import asyncio
 from pathlib import Path
 from struct import unpack_from
+from threading import Timer
 
 import pytest
 
 from tests.buffer.world import World, data, everything, gaps
-from tidegate.buffer.image import broken_journal
+from tidegate.buffer.image import await_bytes, broken_journal
 from tidegate.buffer.segment import PAGE_BYTES
 from tidegate.model.frame import Frame
 from tidegate.model.gap import Why
@@ -131,3 +132,15 @@ def test_a_bit_that_changed_in_the_last_page_is_damage(world: World, offset: int
     flip(path, ends(path)[-1] + offset)
 
     assert "damaged" in broken_journal(path.with_name(path.name.removesuffix("-wal")))
+
+
+def test_bytes_that_do_not_come_are_waited_for_and_then_given_up(tmp_path: Path) -> None:
+    # A folder in the file's place refuses every read.
+    path = tmp_path / "refuses"
+    path.mkdir()
+    assert not await_bytes(path, 0.0)
+    repaired = Timer(0.1, lambda: (path.rmdir(), path.write_bytes(b"bytes")))
+    repaired.start()
+
+    assert await_bytes(path, 30.0)
+    repaired.join()

@@ -104,8 +104,8 @@ MUTATIONS = (
         "agent/tidegate/buffer/image.py",
         "    while not _can_be_read(path):\n",
         "    while False:\n",
-        tests("tests/adversity/test_faults.py"),
-        ("test_what_once_hurt",),
+        tests("tests/buffer/test_image.py"),
+        ("test_bytes_that_do_not_come",),
     ),
     Mutation(
         "commits behind a flipped bit of the journal are forgotten",
