@@ -33,7 +33,7 @@ MAY_IMPORT = {
     "buffer": {"errors", "clock", "model", "proof"},
     "publish": {"errors", "clock", "model", "proof", "secret", "twins", "buffer"},
     "profiles": {"errors", "clock", "model", "acquire", "shape"},
-    "config": {"errors", "clock", "model", "secret", "acquire", "buffer", "publish", "profiles"},
+    "config": {"errors", "clock", "model", "secret", "acquire", "shape", "buffer", "publish", "profiles"},
     "tail": {"errors", "proof", "secret"},
     "doctor": {"errors", "clock", "twins", "buffer", "publish", "config"},
     "health": {"errors", "clock", "twins", "acquire", "buffer", "publish"},

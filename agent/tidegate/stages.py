@@ -21,6 +21,7 @@ from tidegate.model.progress import Progress
 from tidegate.plural import counted
 from tidegate.publish.settings import TargetSettings
 from tidegate.publish.target import Target
+from tidegate.shape.recipe import recipe
 from tidegate.shape.shaper import Shaper
 
 # How long the targets may take to hand over what the last commit held, and to say goodbye.
@@ -143,10 +144,10 @@ class Stages:
         await cancelled(list(self._publishing.values()))
 
     def _know(self, config: Config) -> None:
-        tables = [device.table for device in config.devices]
-        for table in tables:
-            self._buffer.know(table)
-        self._shaper.change(tables)
+        for device in config.devices:
+            self._buffer.know(device.published)
+        recipes = [made for device in config.devices if (made := recipe(device)) is not None]
+        self._shaper.change([device.table for device in config.devices], recipes)
 
     def _target(self, settings: TargetSettings) -> Target:
         config = self.config

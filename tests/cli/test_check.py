@@ -26,7 +26,7 @@ def test_the_example_passes_and_is_summed_up() -> None:
     code, lines, errors = check(EXAMPLE)
 
     assert (code, errors) == (0, "")
-    assert lines[0] == "plant-7: 4 devices, 69 tags, 3 groups, 1 target, 137.1 readings/s"
+    assert lines[0] == "plant-7: 4 devices, 77 tags, 3 groups, 1 target, 137.1 readings/s"
     assert lines[1] == "target local: mqtt://127.0.0.1:1883, MQTT 5"
 
 
@@ -56,7 +56,7 @@ def test_what_the_example_shows_as_comments_can_be_used(tmp_path: Path) -> None:
     code, lines, _ = check(tmp_path / "gateway.toml", SITE="hall-b")
 
     assert code == 0
-    assert "4 devices, 69 tags, 3 groups, 2 targets" in lines[0]
+    assert "4 devices, 77 tags, 3 groups, 2 targets" in lines[0]
     assert lines[2] == "target cloud: mqtts://broker.example.com:8883, MQTT 5"
 
 

@@ -76,7 +76,7 @@ def _wire(config: Config, known: Mapping[str, type[Driver]]) -> Iterator[str]:
 
 
 def _summary(config: Config) -> Iterator[str]:
-    tags = sum(len(device.table.tags) for device in config.devices)
+    tags = sum(len(device.published.tags) for device in config.devices)
     names = {group.name for device in config.devices for group in device.groups}
     kept = policy(config)
     yield (

@@ -50,7 +50,7 @@ def _echo(lines: Iterator[str]) -> None:
 
 def _table(config: Config, target: TargetSettings) -> Iterator[str]:
     yield f"target {target.name}, {target.url}"
-    found = topics(target, config.gateway, (device.table for device in config.devices))
+    found = topics(target, config.gateway, (device.published for device in config.devices))
     width = max(len(one.topic) for one in found)
     for one in found:
         retained = "retained" if one.retained else ""

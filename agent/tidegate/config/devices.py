@@ -75,6 +75,7 @@ class DeviceReader:
         self._problems = problems
         self._groups = groups(source.document.groups)
         self._tags: dict[tuple[int, str], tuple[Tag, ...]] = {}
+        self._whole: dict[int, tuple[Tag, ...] | None] = {}
         self._members: dict[int, dict[str, tuple[int, ...]]] = {}
 
     def read(self) -> list[Placed]:
@@ -128,6 +129,7 @@ class DeviceReader:
         own = dict(cells.row.others(COLUMNS))
         identifier = cells.text("identifier")
         table = TagTable(name, self._labelled(kind, label), identifier)
+        computed = self._computed(kind, table.tags)
         device = Device(
             name=name,
             driver=driver,
@@ -140,6 +142,7 @@ class DeviceReader:
             identifier=identifier,
             label=label,
             row=row.number,
+            computed=TagTable(name, computed, identifier) if computed is not None else None,
         )
         filled = frozenset(c for c, t in zip(cells.row.columns, cells.row.cells, strict=True) if t)
         return Placed(device, kind, file, filled, defaults, cells.unsure, inline)
@@ -159,6 +162,14 @@ class DeviceReader:
         if key not in self._tags:
             self._tags[key] = kind.tags.labelled(label)
         return self._tags[key]
+
+    def _computed(self, kind: Kind | None, tags: tuple[Tag, ...]) -> tuple[Tag, ...] | None:
+        """These tags and those that are computed from them, shared in the same way; None when there are none."""
+        if kind is None or not kind.tags.computed:
+            return None
+        if id(tags) not in self._whole:
+            self._whole[id(tags)] = kind.tags.with_computed(tags)
+        return self._whole[id(tags)]
 
     def _group(self, name: str, table: TagTable) -> tuple[Group, ...]:
         if id(table.tags) not in self._members:

@@ -8,19 +8,25 @@ from typing import TypeVar
 
 from tidegate.config import quantities
 from tidegate.config.defaults import Default
+from tidegate.config.formulas import ALARM_TYPES, Computed, check_formulas, described, labels, usual_type
 from tidegate.config.problems import Problems
 from tidegate.config.quantities import Unfit, did_you_mean
 from tidegate.config.spreadsheet import Row, Sheet
 from tidegate.errors import Problem
 from tidegate.model.tag import ACCESS, INTEGERS, Scale, Tag, Type
+from tidegate.shape.formula import Alarm, Misformed, parse
 
 COLUMNS = (
     "name", "address", "type", "scale", "offset", "unit", "group", "deadband", "heartbeat", "low", "high", "label",
-    "identifier", "access", "description",
+    "identifier", "access", "description", "formula",
 )  # fmt: skip
 REQUIRED = ("name", "type")
 # Columns that say something of one tag only, so that a default for a whole table means nothing.
-NO_DEFAULT = frozenset({"name", "address", "identifier", "description"})
+NO_DEFAULT = frozenset({"name", "address", "identifier", "description", "formula"})
+# What a computed tag has; of a table's defaults only the label is meant for it.
+COMPUTED_COLUMNS = frozenset(
+    {"name", "type", "unit", "deadband", "heartbeat", "low", "high", "label", "identifier", "description", "formula"}
+)
 
 # Types of values that have no distance from one another.
 UNSCALED = frozenset({Type.BOOL, Type.STRING})
@@ -45,7 +51,7 @@ class TagList:
 
     `own` says which columns the rows themselves fill in, by row; `defaults` stand in for the others. `label` is ""
     in tags whose row gives none: it is the device's. `unsure` are the rows whose type is unknown: what a driver says
-    about them may follow from that.
+    about them may follow from that. `computed` are the tags that follow from `tags`.
     """
 
     file: str
@@ -53,10 +59,15 @@ class TagList:
     own: Mapping[int, frozenset[str]]
     defaults: Mapping[str, Default]
     unsure: frozenset[int]
+    computed: tuple[Computed, ...] = ()
 
     def labelled(self, label: str) -> tuple[Tag, ...]:
         """The tags for a device of this label."""
         return tuple(tag if tag.label else replace(tag, label=label) for tag in self.tags)
+
+    def with_computed(self, tags: tuple[Tag, ...]) -> tuple[Tag, ...] | None:
+        """These labelled tags, and the computed ones after them; None when there are none."""
+        return (*tags, *labels(tags, self.computed)) if self.computed else None
 
 
 def read_tags(sheet: Sheet, defaults: Mapping[str, Default], groups: Collection[str], problems: Problems) -> TagList:
@@ -68,11 +79,16 @@ def read_tags(sheet: Sheet, defaults: Mapping[str, Default], groups: Collection[
     if missing:
         return TagList(sheet.file, (), {}, defaults, frozenset())
     others = {column: default.text for column, default in defaults.items() if column not in COLUMNS}
-    readers = [_TagRow(sheet, row, defaults, groups, problems) for row in sheet.rows]
+    of_label = {column: default for column, default in defaults.items() if column == "label"}
+    formulas = [_TagRow(sheet, row, of_label, groups, problems) for row in sheet.rows if row.text("formula")]
+    readers = [_TagRow(sheet, row, defaults, groups, problems) for row in sheet.rows if not row.text("formula")]
     tags = [tag for reader in readers if (tag := reader.tag(others)) is not None]
-    if not sheet.rows:
+    computed = [one for reader in formulas if (one := reader.computed()) is not None]
+    if not readers:
         problems.fault(sheet.file, "", "there is no tag in it", "Add a row for each tag", sheet.header)
-    _refuse_repeats(sheet.file, tags, problems)
+    _refuse_repeats(sheet.file, [*tags, *(one.tag for one in computed)], problems)
+    if not any(reader.misformed for reader in formulas):
+        check_formulas(sheet.file, tags, computed, problems)
     own = {r.row.number: frozenset(c for c, t in zip(r.row.columns, r.row.cells, strict=True) if t) for r in readers}
     return TagList(
         sheet.file,
@@ -80,6 +96,7 @@ def read_tags(sheet: Sheet, defaults: Mapping[str, Default], groups: Collection[
         {number: columns for number, columns in own.items() if number is not None},
         defaults,
         frozenset(reader.row.number for reader in readers if reader.unsure and reader.row.number is not None),
+        tuple(computed),
     )
 
 
@@ -104,6 +121,7 @@ class _TagRow:
     ) -> None:
         self.row = row
         self.unsure = False
+        self.misformed = False
         self._sheet = sheet
         self._defaults = defaults
         self._groups = groups
@@ -112,9 +130,7 @@ class _TagRow:
 
     def tag(self, others: Mapping[str, str]) -> Tag | None:
         """The tag; None when even its name can't be used."""
-        if not _NAME.fullmatch(self._name):
-            what = f"{self._name!r} can't be a name" if self._name else "the tag has no name"
-            self._fault("name", what, "Use 1 to 128 letters without control characters")
+        if not self._named():
             return None
         raw = self._type()
         bounds = self._bounds()
@@ -139,6 +155,48 @@ class _TagRow:
             access=self._read("access", lambda text: quantities.one_of(text, ACCESS), "read"),
             row=self.row.number,
         )
+
+    def computed(self) -> Computed | None:
+        """The tag of a row with a formula; None when its name or its formula can't be used."""
+        try:
+            formula = parse(self.row.text("formula"))
+        except Misformed as misformed:
+            self.misformed = True
+            self._fault("formula", misformed.what, misformed.remedy)
+            return None
+        for column, _ in self.row.others(COMPUTED_COLUMNS):
+            self._fault(column, "a computed tag is not read from the device", "Leave it empty, or remove the formula")
+        if not self._named():
+            return None
+        kind = self._type() if self._given("type") else usual_type(formula)
+        if kind == Type.STRING or (isinstance(formula, Alarm) and kind not in ALARM_TYPES):
+            known = f"Leave it empty, which is {usual_type(formula).word}, or use a number or bool"
+            self._fault("type", f"what this formula gives is no {kind.word}", known)
+            kind = usual_type(formula)
+        bounds = self._bounds()
+        deadband = self._deadband(kind, bounds)
+        tag = Tag(
+            name=self._name,
+            type=kind,
+            raw=kind,
+            deadband=deadband,
+            heartbeat_s=self._heartbeat(0.0 if isinstance(formula, Alarm) else deadband),
+            unit=self._text("unit"),
+            range=bounds,
+            description=self._text("description"),
+            label=self._read("label", quantities.label, ""),
+            identifier=self._text("identifier"),
+            row=self.row.number,
+            formula=self.row.text("formula"),
+        )
+        return Computed(described(tag, formula), formula)
+
+    def _named(self) -> bool:
+        if _NAME.fullmatch(self._name):
+            return True
+        what = f"{self._name!r} can't be a name" if self._name else "the tag has no name"
+        self._fault("name", what, "Use 1 to 128 letters without control characters")
+        return False
 
     def _type(self) -> Type:
         if not self._given("type"):

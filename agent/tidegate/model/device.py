@@ -24,7 +24,8 @@ class Device:
     """A configured device.
 
     `address` and `unit` are in the driver's own words (`tcp://10.0.0.7:502`, 3); `options` are the driver's settings
-    for it, text by name, as the configuration has them.
+    for it, text by name, as the configuration has them. `table` holds the tags that the driver reads; `computed`, where
+    formulas are over them, the same with the computed tags after them.
     """
 
     name: str
@@ -38,3 +39,9 @@ class Device:
     identifier: str = ""
     label: str = "internal"
     row: int | None = None
+    computed: TagTable | None = None
+
+    @property
+    def published(self) -> TagTable:
+        """The tags that leave the shaper: those of `table`, and those that are computed from them."""
+        return self.table if self.computed is None else self.computed

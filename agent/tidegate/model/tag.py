@@ -72,7 +72,8 @@ class Tag:
     `type` is what is published, `raw` what the device holds: they differ where a scale makes a float64 of an
     integer. `address` and `options` are the driver's own words, as the tag table has them (column, text).
     `deadband` is in the tag's unit; None reports every reading, 0 reports every change; `heartbeat_s` reports at
-    least so often (0 = never for its own sake). `row` is where the tag table defines it, for messages.
+    least so often (0 = never for its own sake). `row` is where the tag table defines it, for messages. A tag with a
+    `formula` is computed from others, and not read.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Tag:
     identifier: str = ""
     access: str = "read"
     row: int | None = None
+    formula: str = ""
 
     def option(self, column: str, default: str = "") -> str:
         """The text in a driver's own column, or `default` when it is empty or absent."""

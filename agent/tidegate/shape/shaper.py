@@ -1,39 +1,49 @@
-"""Shaper: the steps in their order, scale and then deadband. It knows no driver and no buffer."""
+"""Shaper: the steps in their order: scale, computed tags, deadband. It knows no driver and no buffer."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tidegate.model.frame import Frame, Kind, Origin
 from tidegate.model.tag import TagTable
+from tidegate.shape.compute import Computer
 from tidegate.shape.deadband import deadband_rules, fresh_memory, thinned
+from tidegate.shape.recipe import Recipe
 from tidegate.shape.scale import scale_rules, scaled
 
 
 @dataclass(slots=True)
 class _Shape:
-    """What the steps need for the frames of one table."""
+    """What the steps need for the frames of one table. `kept` is the table of what leaves, `table` unless computed."""
 
     table: TagTable
+    kept: TagTable
     scale: bytes
     deadband: bytes
     memory: bytearray
+    computer: Computer | None
 
 
 class Shaper:
-    """Shapes the frames of these tables. A frame of a table that it does not know is a programming error."""
+    """Shapes the frames of these tables, each by its recipe where one of `recipes` reads it.
 
-    def __init__(self, tables: Iterable[TagTable]) -> None:
-        self._shapes = {table.hash: _shape(table) for table in tables}
+    A frame of a table that it does not know is a programming error.
+    """
 
-    def change(self, tables: Iterable[TagTable]) -> None:
+    def __init__(self, tables: Iterable[TagTable], recipes: Iterable[Recipe] = ()) -> None:
+        self._shapes: dict[bytes, _Shape] = {}
+        self.change(tables, recipes)
+
+    def change(self, tables: Iterable[TagTable], recipes: Iterable[Recipe] = ()) -> None:
         """Shape the frames of these tables from now on. A table that stays as it was keeps its memory."""
+        by_table = {recipe.read.hash: recipe for recipe in recipes}
         before, self._shapes = self._shapes, {}
         for table in tables:
-            old = before.get(table.hash)
-            self._shapes[table.hash] = old if old is not None and old.table == table else _shape(table)
+            recipe, old = by_table.get(table.hash), before.get(table.hash)
+            stays = old is not None and old.table == table and recipe == (old.computer and old.computer.recipe)
+            self._shapes[table.hash] = old if old is not None and stays else _shape(table, recipe)
 
     def shape(self, frame: Frame) -> Frame | None:
-        """The frame as it is kept: scaled, and thinned to what is worth reporting; None when nothing is.
+        """The frame as it is kept: scaled, computed, and thinned to what is worth reporting; None when nothing is.
 
         Raises KeyError for an unknown table.
         """
@@ -41,6 +51,8 @@ class Shaper:
             return frame
         shape = self._shapes[frame.table]
         values = scaled(frame, shape.scale)
+        if shape.computer is not None:
+            values = shape.computer.compute(values)
         if frame.origin == Origin.BACKFILL:
             # History fills a gap: all of it is worth reporting, and it says nothing of what was reported last.
             return values
@@ -53,8 +65,10 @@ class Shaper:
         """
         for shape in self._shapes.values():
             if device is None or shape.table.device == device:
-                shape.memory = fresh_memory(shape.table)
+                shape.memory = fresh_memory(shape.kept)
 
 
-def _shape(table: TagTable) -> _Shape:
-    return _Shape(table, scale_rules(table), deadband_rules(table), fresh_memory(table))
+def _shape(table: TagTable, recipe: Recipe | None) -> _Shape:
+    kept = table if recipe is None else recipe.kept
+    computer = None if recipe is None else Computer(recipe)
+    return _Shape(table, kept, scale_rules(table), deadband_rules(kept), fresh_memory(kept), computer)
