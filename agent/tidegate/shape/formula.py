@@ -15,11 +15,14 @@ import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from tidegate.model.option import duration_s
 from tidegate.shape.functions import FUNCTIONS
 
 LETTERS_MAX = 500
+# Devices of one table share its formulas as they were read.
+PARSED_MAX = 1024
 NODES_MAX = 200
 DEPTH_MAX = 24
 DAY_S = 86_400
@@ -94,6 +97,7 @@ def plain(name: str) -> str:
     return unicodedata.normalize("NFKC", name.strip())
 
 
+@lru_cache(maxsize=PARSED_MAX)
 def parse(text: str) -> Formula:
     """What a formula says. Raises Misformed."""
     text = text.strip().removeprefix("=").strip()
