@@ -2,7 +2,8 @@
 
     python -m tests.campaigns.copies [--only CASE] [--keep FOLDER]
 
-An image is put back; a snapshot is rolled back, and the broker is reached late; one image runs in two boxes at once.
+An image is put back; a snapshot is rolled back, and the broker is reached late, or not before the next start; one image
+runs in two boxes at once.
 Epoch and number must never name two frames, or a subscriber throws the second away. Exits 1 when a claim does not hold.
 """
 
@@ -114,6 +115,25 @@ def snapshot_rolled_back(copies: Copies) -> list[Finding]:
     return copies.judge(2)
 
 
+def started_twice(copies: Copies) -> list[Finding]:
+    """An image is put back where no broker can be reached, and the gateway is started once more before one can."""
+    copies.run()
+    image = copies.keep("image")
+    copies.run(RUN_S + LATE_S)
+    copies.scene.broker.stop()
+    copies.put_back(image)
+    gateway = copies.start()
+    time.sleep(LATE_S)
+    gateway.kill()
+    gateway = copies.start()
+    time.sleep(LATE_S)
+    copies.scene.broker.start()
+    time.sleep(LATE_S)
+    gateway.stop(STOP_DEADLINE_S)
+    copies.settle()
+    return copies.judge(2)
+
+
 def two_boxes(copies: Copies) -> list[Finding]:
     """A card is cloned, and both run at once, against one broker, under one name."""
     copies.run()
@@ -139,7 +159,12 @@ def two_boxes(copies: Copies) -> list[Finding]:
     return copies.judge(2)
 
 
-CASES = {"image put back": image_put_back, "snapshot rolled back": snapshot_rolled_back, "two boxes": two_boxes}
+CASES = {
+    "image put back": image_put_back,
+    "snapshot rolled back": snapshot_rolled_back,
+    "started twice": started_twice,
+    "two boxes": two_boxes,
+}
 
 
 def main() -> None:

@@ -55,6 +55,10 @@ class MemoryBuffer:
         self.acknowledged: list[tuple[str, int, int]] = []
         self.owed_from: dict[str, int] = {}
         self.renumbered: list[str] = []
+        self.renumbered_from: list[int | None] = []
+        # Since when the brokers were not asked for a head; None: since now.
+        self.unasked_from: int | None = None
+        self.were_asked: list[str] = []
         self.reading: asyncio.Event | None = None
         self.reads = 0
         self.letters = MemoryLetters(self)
@@ -149,10 +153,18 @@ class MemoryBuffer:
 
     async def renumber(self, reason: str, first: int | None = None) -> str:
         self.renumbered.append(reason)
+        self.renumbered_from.append(first)
         self.epoch = "b" * 16
         self.frames[self.epoch] = {}
         self.floors[self.epoch] = 1
         return self.epoch
+
+    def unasked(self, target: str) -> tuple[str, int]:
+        return self.epoch, self.unasked_from or self.last + 1
+
+    async def asked(self, target: str) -> None:
+        await asyncio.sleep(0)
+        self.were_asked.append(target)
 
     def owed(self, target: str, epoch: str = "") -> int:
         """Frames not acknowledged."""

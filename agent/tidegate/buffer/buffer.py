@@ -291,6 +291,17 @@ class Buffer:
         await asyncio.shield(self._renewer.start())
         return self.epoch
 
+    def unasked(self, target: str) -> tuple[str, int]:
+        """The current epoch, and its first number that the target's broker was not asked about (formats §2 c)."""
+        epoch, first = self._state.unasked.get(target, ("", 0))
+        return (epoch, first) if epoch == self.epoch else (self.epoch, self.last + 1)
+
+    async def asked(self, target: str) -> None:
+        """It was asked: what it shows from now on is ours. Raises BufferFault: then it is stored with what comes."""
+        self._state.unasked.pop(target, None)
+        self._state.asked.add(target)
+        await asyncio.get_running_loop().run_in_executor(self._writing, self._writer.store)
+
     async def _learn(self, hash: bytes) -> None:
         """Know a table that the configuration may not have any more."""
         if hash not in self._documents and hash != NO_TABLE:

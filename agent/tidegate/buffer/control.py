@@ -171,6 +171,23 @@ class Control:
             (*fields, checksum(*fields)),
         )
 
+    def unasked(self) -> dict[str, tuple[str, int]]:
+        """By target the epoch and the first number that its broker was not asked about. A wrong row is left out."""
+        rows = self.db.execute("SELECT target, epoch, first, crc32 FROM unasked")
+        return {
+            target: (epoch, first) for target, epoch, first, crc32 in rows if checksum(target, epoch, first) == crc32
+        }
+
+    def store_unasked(self, target: str, epoch: str, first: int) -> None:
+        """From this number on the target's broker was not asked."""
+        self.db.execute(
+            "INSERT OR REPLACE INTO unasked VALUES (?, ?, ?, ?)", (target, epoch, first, checksum(target, epoch, first))
+        )
+
+    def store_asked(self, targets: Iterable[str]) -> None:
+        """The brokers of these targets were asked."""
+        self.db.executemany("DELETE FROM unasked WHERE target = ?", [(target,) for target in targets])
+
     def segments(self) -> list[Entry]:
         """All listed segments, sealed or not."""
         rows = self.db.execute(f"SELECT {ENTRY} FROM segments ORDER BY epoch, first")

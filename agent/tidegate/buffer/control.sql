@@ -83,4 +83,11 @@ CREATE TABLE renewals (               -- since version 2
     crc32 INTEGER NOT NULL            -- epoch, first, last, moved, into_epoch, after
 ) STRICT;
 
+CREATE TABLE unasked (                -- since version 2
+    target TEXT PRIMARY KEY NOT NULL, -- its broker has not been asked for a head since numbers of
+    epoch TEXT NOT NULL,              -- this epoch
+    first INTEGER NOT NULL,           -- from here on were given: a restored image may have given them before
+    crc32 INTEGER NOT NULL            -- target, epoch, first
+) STRICT;
+
 PRAGMA user_version = 2;

@@ -27,14 +27,16 @@ NEW = ".migrating"
 OLD = ".version"
 
 
-def _renewals(db: "Database") -> None:
-    """To version 2: which numbers have to be given anew is kept. Its SQL says what the columns mean."""
+def _restored_images(db: "Database") -> None:
+    """To version 2: which numbers have to be given anew is kept, and whom nobody asked. SQL says what columns mean."""
     columns = {"epoch": str, "first": int, "last": int, "moved": int, "into_epoch": str, "after": int, "crc32": int}
     db.create_table("renewals", columns, pk="epoch", not_null=set(columns), strict=True)
+    columns = {"target": str, "epoch": str, "first": int, "crc32": int}
+    db.create_table("unasked", columns, pk="target", not_null=set(columns), strict=True)
 
 
 # What brings a database from each version to the next.
-STEPS: Mapping[int, "Callable[[Database], None]"] = {1: _renewals}
+STEPS: Mapping[int, "Callable[[Database], None]"] = {1: _restored_images}
 
 
 def migrate(path: Path, version: int, tell: Callable[[str], None] = log.debug) -> None:

@@ -253,6 +253,7 @@ def _settle(found: Findings, settings: BufferSettings, clock: Clock, targets: Se
         control.set_box(identity, False, wall_us)
         marks = cursors.marks(everything=True)
         control.store_marks(marks)
+        unasked = _unasked(control, targets, catalog.numberings[-1])
     cursors.stored(marks)
     ledger.refresh()
     for saved in found.salvaged:
@@ -261,13 +262,25 @@ def _settle(found: Findings, settings: BufferSettings, clock: Clock, targets: Se
     entries = catalog.sealed(current.epoch)
     tail = entries[-1].hash if entries else NO_HASH
     state = State(
-        settings, clock, control, ledger, cursors, catalog, current.epoch, current.last, tail, identity, times
-    )
+        settings, clock, control, ledger, cursors, catalog, current.epoch, current.last, tail, identity, times,
+        unasked=unasked,
+    )  # fmt: skip
     for renewal in control.renewals():
         adopt(state, renewal)
     if found.reason and found.reason != FIRST_START:
         log.warning("numbers begin again in epoch %s: %s", state.epoch, found.reason)
     return state
+
+
+def _unasked(control: Control, targets: Sequence[str], current: Numbering) -> dict[str, tuple[str, int]]:
+    """Numbers that come now may have been given before, by what this folder was before an image was put back. So may
+    those of a run before that reached no broker: they stay in doubt with them.
+    """
+    before = control.unasked()
+    for target in targets:
+        if before.get(target, ("", 0))[0] != current.epoch:
+            control.store_unasked(target, current.epoch, current.last + 1)
+    return control.unasked()
 
 
 def _number_older(found: Findings) -> None:

@@ -44,15 +44,19 @@ class State:
     scarce_bytes: int | None = None
     # By epoch: numbers that are not delivered under it, and how far their frames have new ones.
     renewals: dict[str, Renewal] = field(default_factory=dict)
+    # By target: epoch and first number that its broker was not asked about; and whose answer is not stored yet.
+    unasked: dict[str, tuple[str, int]] = field(default_factory=dict)
+    asked: set[str] = field(default_factory=set)
 
     @contextmanager
     def transaction(self, floors: Iterable[tuple[str, int]] = ()) -> Iterator[None]:
         """One transaction of control.db; it takes along whatever waits to be stored, since a sync costs the same."""
-        marks = self.cursors.marks(floors)
+        marks, asked = self.cursors.marks(floors), tuple(self.asked)
         moment, known = self.clock.moment(), self.times.news(self.clock)
         with self.control.transaction():
             self.ledger.store_carriers()
             self.control.store_marks(marks)
+            self.control.store_asked(asked)
             if moment.state is ClockState.SET:
                 self.control.set_wall(moment.wall_us)
             if known is not None:
@@ -62,6 +66,7 @@ class State:
             self.times.told(self.clock.boot, known)
         self.ledger.stored()
         self.cursors.stored(marks)
+        self.asked.difference_update(asked)
         # It is committed, whatever this read does; the next transaction reads again.
         with suppress(sqlite3.Error):
             self.ledger.refresh()

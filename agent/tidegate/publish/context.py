@@ -36,7 +36,7 @@ class Counts:
 class Context:
     """What every connection of a target works with. `status` makes the status message: online or not.
 
-    `found` is where the numbering stood when the gateway started: epoch, and the last number of it.
+    `unasked` are epoch and first number that no broker of the target was asked about when it began.
     """
 
     settings: TargetSettings
@@ -51,4 +51,4 @@ class Context:
     counts: Counts
     orders: Orders
     status: Callable[[bool], bytes]
-    found: tuple[str, int]
+    unasked: tuple[str, int]

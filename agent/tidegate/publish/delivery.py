@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 
-from tidegate.errors import NoSession, PublishError, TargetRefused
+from tidegate.errors import BufferFault, NoSession, PublishError, TargetRefused
 from tidegate.publish.connector import Will
 from tidegate.publish.context import Context
 from tidegate.publish.faults import Lost
@@ -160,9 +160,9 @@ class Delivery:
         """Say that we are there; and was our numbering seen here before, further on than we are?
 
         Then it was us, before this disk was put back to an older state, and new readings would be taken for old ones.
-        "Than we are" means at our start: what we commit until the broker is there must not hide it, and what we said
-        since is no sign of it. A retained head comes before the acknowledgement of what was published after
-        subscribing to it.
+        "Than we are" means when this broker was last asked, or at the start after that: what is committed until it is
+        there must not hide it, not even when we are started again meanwhile, and what we said since is no sign of it. A
+        retained head comes before the acknowledgement of what was published after subscribing to it.
         """
         session = self._opened()
         session.subscribe(self._format.topic("head"))
@@ -176,12 +176,19 @@ class Delivery:
                 self._hand_over_notice()
             await self._rest()
         session.unsubscribe(self._format.topic("head"))
-        epoch, last = self._context.found
-        if not self._counts.introduced and self._elsewhere > last and epoch == self._buffer.epoch:
-            reason = f"target {self._settings.name} has a head of {self._elsewhere}, we started at {last}"
+        if self._counts.introduced:
+            return
+        (epoch, first), name = self._context.unasked, self._settings.name
+        if self._elsewhere >= first and epoch == self._buffer.epoch:
+            reason = f"target {name} has a head of {self._elsewhere}, we started at {first - 1}"
             log.error("%s: this buffer is older than what it sent (a restored image?); a new epoch begins", reason)
-            await self._buffer.renumber(reason, last + 1)
+            await self._buffer.renumber(reason, first)
         self._counts.introduced = True
+        try:
+            # Before our own head is there, or the next start would take it for another's.
+            await self._buffer.asked(name)
+        except BufferFault as error:
+            log.error("target %s: %s", name, error)
 
     def end(self, fault: PublishError) -> None:
         """End it for a reason that lies outside."""
@@ -205,7 +212,7 @@ class Delivery:
 
     def _received(self, topic: str, payload: bytes, retained: bool) -> None:
         if topic == self._format.topic("head") and retained:
-            self._elsewhere = max(self._elsewhere, last_of_head(payload, self._context.found[0]))
+            self._elsewhere = max(self._elsewhere, last_of_head(payload, self._context.unasked[0]))
         # A retained request is from another time.
         if topic != self._format.topic("request") or retained or self._junction is None:
             return

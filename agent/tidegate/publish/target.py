@@ -74,7 +74,7 @@ class Target:
         self._context = Context(
             settings, settings.client_id_of(gateway), buffer, clock, self._format, Connector(), Tables(buffer),
             suspects, Rate(settings.messages_s_max, settings.bytes_s_max), self._counts,
-            Orders(), self._said, (buffer.epoch, buffer.last),
+            Orders(), self._said, buffer.unasked(settings.name),
         )  # fmt: skip
         self._delivery: Delivery | None = None
         self._state = State.WAITING
