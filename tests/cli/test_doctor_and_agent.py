@@ -26,7 +26,7 @@ def test_what_a_running_gateway_says_of_its_target_is_found(tmp_path: Path, brok
             until(lambda: ask(path).returncode == 0 and '"connected"' in ask(path).stdout)
             well = found(tmp_path)
             broker.kill()
-            until(lambda: "refused" in ask(path).stdout)
+            until(lambda: "nothing listens" in ask(path).stdout)
             away = found(tmp_path)
         finally:
             process.terminate()
