@@ -1,5 +1,6 @@
 """requirements.lock: everything the agent imports at one version each, by hash, from no registry in particular."""
 
+import ast
 import re
 import tomllib
 from pathlib import Path
@@ -9,6 +10,8 @@ LOCK = (ROOT / "requirements.lock").read_text()
 PINNED = re.findall(r"^([a-z0-9-]+)==([\w.]+)", LOCK, re.M)
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 ASKED = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["xlsx"]]
+# Where the name of a library is not that of its module.
+MODULES = {"paho-mqtt": "paho", "python-calamine": "python_calamine", "sqlite-utils": "sqlite_utils"}
 
 
 def number(version: str) -> tuple[int, ...]:
@@ -22,6 +25,24 @@ def test_every_library_of_the_agent_is_pinned_within_its_bounds() -> None:
         found = re.match(r"([\w-]+)>=([\d.]+),<([\d.]+)", asked)
         assert found, asked
         assert number(found[2]) <= pinned[found[1]] < number(found[3]), asked
+
+
+def imported(*folders: str) -> set[str]:
+    """The first names of all modules that the files below these folders import."""
+    found = set()
+    for path in (path for folder in folders for path in (ROOT / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                found.add(node.module.partition(".")[0])
+    return found
+
+
+def test_no_library_is_asked_for_that_nothing_imports() -> None:
+    names = [re.split(r"[>=]", asked)[0] for asked in ASKED]
+
+    assert {MODULES.get(name, name) for name in names} - imported("agent", "drivers", "demo") == set()
 
 
 def test_every_pin_has_hashes_and_every_line_is_a_pin_or_its_hash() -> None:
