@@ -9,11 +9,13 @@ reason that is expected. A mutation that no longer applies is a failure: the cod
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from demo.child import ROOT, python
@@ -92,18 +94,23 @@ def caught(mutation: Mutation) -> tuple[bool, str]:
         except DoesNotApply as error:
             return False, str(error)
         (folder / "t").mkdir()
-        try:
-            ran = subprocess.run(
-                python(*mutation.command), cwd=ROOT, env=environment, capture_output=True, text=True,
-                timeout=DEADLINE_S, check=False,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            return False, f"its command took longer than {DEADLINE_S:.0f} s"
-    lines = failing(ran.stdout)
+        with subprocess.Popen(
+            python(*mutation.command), cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, start_new_session=True,
+        ) as process:  # fmt: skip
+            try:
+                said, _ = process.communicate(timeout=DEADLINE_S)
+            except subprocess.TimeoutExpired:
+                return False, f"its command took longer than {DEADLINE_S:.0f} s"
+            finally:
+                # What a command that broke left running goes with it.
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+    lines = failing(said)
     told = sorted(lines, key=lambda line: not any(words in line for words in mutation.found_by))
     expected = any(words in line for line in lines for words in mutation.found_by)
     shown = "\n".join(f"        {line.strip()[:LINE_CHARS_MAX]}" for line in told[:LINES_SHOWN_MAX])
-    return ran.returncode == 1 and expected, shown or (ran.stdout + ran.stderr)[-LAST_WORDS_CHARS:]
+    return process.returncode == 1 and expected, shown or said[-LAST_WORDS_CHARS:]
 
 
 def failing(said: str) -> list[str]:

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,6 +94,8 @@ def run(campaign: Campaign, folder: Path) -> Result:
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
                 code = _waited(process)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
     said = log.read_text(errors="replace")
     held, failed = claims(said.splitlines())
     if code != 0 and not failed and not ended:
