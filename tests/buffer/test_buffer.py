@@ -1,12 +1,15 @@
 """The buffer as its neighbours use it: numbers, futures, listeners, pages, cursors, limits."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
 
 from tests.buffer.world import READINGS, World, data, everything, gaps
 from tidegate.buffer.buffer import Committed
+from tidegate.buffer.control import FILE
 from tidegate.errors import Shed
 from tidegate.model.gap import Gap, Why
 from tidegate.proof import Ranges
@@ -305,6 +308,26 @@ def test_renumbering_moves_what_was_committed_since_under_numbers_of_others(worl
             assert [(old, 1, 0), (new, 1, 4)] == [(e.epoch, e.first, e.last) for e in buffer.extents()]
             assert buffer.cursor("cloud", old).holes(1, 4).total == 0
             assert buffer.cursor("cloud", new).total == 0
+
+    asyncio.run(run())
+
+
+def test_two_brokers_that_have_seen_the_numbers_at_once_begin_one_numbering(world: World) -> None:
+    async def run() -> None:
+        async with world.running("cloud", "plant") as buffer:
+            old = buffer.epoch
+            for value in (1, 2, 3):
+                await buffer.put(world.frame(value))
+            await buffer.flush()
+            one, other = await asyncio.gather(buffer.renumber("cloud", 2), buffer.renumber("plant", 1))
+            await buffer.put(world.frame(4))
+            await buffer.flush()
+
+            assert one == other == buffer.epoch
+            assert [old, one] == [extent.epoch for extent in buffer.extents()]
+            assert [1, 2, 3] == [number for number, _ in await everything(buffer)]
+        with closing(sqlite3.connect(world.folder / FILE)) as db:
+            assert [old, one] == [epoch for (epoch,) in db.execute("SELECT epoch FROM epochs ORDER BY ordinal")]
 
     asyncio.run(run())
 

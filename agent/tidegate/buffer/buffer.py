@@ -286,7 +286,8 @@ class Buffer:
     async def renumber(self, reason: str, first: int | None = None) -> str:
         """Begin a new epoch, as numbers (from `first` on: those move) were seen elsewhere (formats §2 c); its id."""
         loop = asyncio.get_running_loop()
-        self._committer.renumbered(await loop.run_in_executor(self._writing, self._writer.renumber, reason, first))
+        begun = loop.run_in_executor(self._writing, self._writer.renumber, self.epoch, reason, first)
+        self._committer.renumbered(await begun)
         # Who asked may be gone before it is done.
         await asyncio.shield(self._renewer.start())
         return self.epoch

@@ -309,8 +309,13 @@ class Writer:
         state.epoch, state.last, state.hash = epoch, 0, NO_HASH
         log.warning("numbers begin again in epoch %s: %s", epoch, reason)
 
-    def renumber(self, reason: str, first: int | None = None) -> str:
-        """A new epoch, empty. Numbers of the current one from `first` on are not delivered under it any more."""
+    def renumber(self, of: str, reason: str, first: int | None = None) -> str:
+        """A new epoch, empty, after `of`, whose numbers from `first` on are not delivered under it any more.
+
+        When `of` is not the current one somebody else has begun a new one just before: that is it.
+        """
+        if of != self._state.epoch:
+            return self._state.epoch
         with faults("new epoch"):
             self._resume()
             self._seal()
