@@ -112,3 +112,11 @@ def test_what_can_not_be_asked_is_told(words: tuple[str, ...], told: str) -> Non
 
     assert ran.exit_code == 2
     assert told in " ".join(ran.output.replace("│", " ").split())
+
+
+def test_control_characters_of_a_device_are_shown_and_not_obeyed() -> None:
+    with simulated("abb/b23", "--firmware", "1.2\x1b[2J") as (address, _):
+        ran = identify(address, "--timeout", "10s")
+
+    assert r"1.2\x1b[2J" in ran.output
+    assert "\x1b" not in ran.output

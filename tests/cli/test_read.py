@@ -113,6 +113,21 @@ def test_a_device_prints_its_readings_scaled_and_with_units(tmp_path: Path) -> N
     ]
 
 
+def test_control_characters_of_a_machine_are_shown_and_not_obeyed(press: Path) -> None:
+    text = "name,address,type,length\nrecipe,40021,string,8\n"
+    (press / "press.csv").write_text(text)
+    words = [int.from_bytes(pair, "big") for pair in (b"a\x1b", b"[2", b"J\0")]
+    machine = ModbusServer("127.0.0.1", port := free_port(), no_block=True)
+    machine.start()
+    machine.data_bank.set_holding_registers(20, words)
+    (press / "gateway.toml").write_text(MODBUS.format(port=port))
+    code, lines, errors = read(press, "press1")
+    machine.stop()
+
+    assert (code, errors) == (0, "")
+    assert lines[-1].split() == ["recipe", r"a\x1b[2J", "Good"]
+
+
 def test_a_tag_is_read_alone(tmp_path: Path) -> None:
     code, lines, _ = read(simulated(tmp_path, "t1,simulator,tank,sim://a,,,"), "t1", "level")
 
@@ -201,7 +216,7 @@ def test_what_is_neither_tag_nor_address_says_how_to_write_one(press: Path) -> N
     code, lines, errors = read(press, "press1", "presure")
 
     assert (code, lines) == (78, [])
-    assert "press1 has no tag 'presure', and as an address it can't be read" in errors
+    assert "press1 has no tag 'presure', and as an address it can't be read: 'presure' is no Modbus address" in errors
 
 
 def test_an_unknown_device_is_answered_with_those_that_are_known(press: Path) -> None:

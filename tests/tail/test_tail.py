@@ -242,6 +242,18 @@ def test_each_reading_is_a_line(broker: Mosquitto, gateway: FakeGateway) -> None
     ] == run.out.getvalue().splitlines()
 
 
+def test_control_characters_of_who_publishes_are_shown_and_not_obeyed(broker: Mosquitto, gateway: FakeGateway) -> None:
+    gateway.say("head", head(0), retain=True)
+    run = Run(broker, settings(as_json=False, readings=True)).connected()
+    wait_until(lambda: "0 frames" in run.err.getvalue(), "followed")
+    gateway.say("live", data(1, 1).replace(b"meter1", rb"\u001b[2J\u009b1m"))
+    wait_until(lambda: "2 readings" in run.err.getvalue(), "it came")
+
+    assert run.end() is True
+    assert run.out.getvalue().splitlines()[0].startswith(r"2027-01-15T08:00:00.000Z  \x1b[2J\x9b1m  ")
+    assert not {"\x1b", "\x9b"} & set(run.out.getvalue() + run.err.getvalue())
+
+
 def test_people_read_gaps_and_a_summary(broker: Mosquitto, gateway: FakeGateway) -> None:
     gateway.say("head", head(0), retain=True)
     run = Run(broker, settings(as_json=False)).connected()

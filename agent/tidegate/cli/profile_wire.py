@@ -9,6 +9,7 @@ import click
 
 from tidegate.cli.opened import Opened, from_folder, open_profiles, open_set
 from tidegate.errors import NoAnswer
+from tidegate.logs import visible
 from tidegate.model.option import duration_s
 from tidegate.profiles.asking import Asker, parse_address
 from tidegate.profiles.finding import Finding, Match, find
@@ -51,7 +52,7 @@ def identify(address: str, timeout: float, folder: Path | None) -> None:
     if not answered:
         raise NoAnswer("", f"unit {unit} at {host}:{port} answered none of {asked} questions: check address and unit")
     for question, answer in finding.said:
-        click.echo(f"said    {question}: {answer}")
+        click.echo(f"said    {question}: {visible(answer)}")
     for match in finding.matches:
         _echo_match(match)
     found = [match for match in finding.matches if match.set is not None]
@@ -68,7 +69,7 @@ async def _identify(shelf: Shelf, host: str, port: int, unit: int, timeout_s: fl
 
 def _echo_match(match: Match) -> None:
     profile = match.profile
-    firmware = f", firmware {match.firmware}" if match.firmware else ", firmware not told"
+    firmware = f", firmware {visible(match.firmware)}" if match.firmware else ", firmware not told"
     click.echo(f"is      {profile.name}: {profile.vendor} {profile.model}{firmware} ({profile.evidence.value})")
     if match.set is None:
         click.echo(f"but     {match.lacks}")

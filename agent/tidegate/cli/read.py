@@ -16,6 +16,7 @@ from tidegate.clock import Clock
 from tidegate.config.load import load
 from tidegate.config.quantities import did_you_mean
 from tidegate.errors import ConfigError, DriverError, InvalidReply, NoAnswer, NotConnected, Refused
+from tidegate.logs import visible
 from tidegate.model import status
 from tidegate.model.device import Device, Group
 from tidegate.model.frame import Reading, readings
@@ -91,7 +92,9 @@ def _narrowed(device: Device, point: str, kind: str, settings: Sequence[str]) ->
     problems = [problem for problem in drivers()[device.driver].check([made]) if problem.fatal]
     if problems:
         what = f"{device.name} has no tag {point!r}, and as an address it can't be read"
-        raise ConfigError([dataclasses.replace(p, file=what, row=None) for p in problems])
+        columns = [None if problem.column == "address" else problem.column for problem in problems]
+        told = zip(problems, columns, strict=True)
+        raise ConfigError([dataclasses.replace(p, file=what, row=None, column=column, key="") for p, column in told])
     return made
 
 
@@ -174,4 +177,4 @@ def _value(reading: Reading) -> str:
         return "-"
     if isinstance(reading.value, bool):
         return str(reading.value).lower()
-    return f"{reading.value:.7g}" if isinstance(reading.value, float) else str(reading.value)
+    return f"{reading.value:.7g}" if isinstance(reading.value, float) else visible(str(reading.value))

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
 from tidegate.errors import TargetRefused, TidegateError
+from tidegate.logs import JSON_ESCAPES, visible
 from tidegate.proof import Proof, ProofError, Taken
 from tidegate.tail.subscriber import Link, Message, Subscriber
 from tidegate.tail.words import Tags, dumps, gap_lines, reading_lines, report_json, report_line, summary
@@ -289,17 +290,18 @@ class Tail:
         self._log.flush()
 
     def _print(self, line: str, flush: bool = True) -> None:
-        print(line, file=self._out, flush=flush)
+        shown = line.translate(JSON_ESCAPES) if self._settings.as_json else visible(line)
+        print(shown, file=self._out, flush=flush)
 
     def _tell(self, line: str) -> None:
         """Progress: on `out`, unless that is for readings."""
-        print(line, file=self._err if self._settings.readings else self._out, flush=True)
+        print(visible(line), file=self._err if self._settings.readings else self._out, flush=True)
 
     def _warn(self, sentence: str, again: bool = False) -> None:
         """Say something on `err`, each sentence once."""
         if again or (sentence not in self._said and len(self._said) < SAID_MAX):
             self._said.add(sentence)
-            print(f"tidegate tail: {sentence}", file=self._err, flush=True)
+            print(f"tidegate tail: {visible(sentence)}", file=self._err, flush=True)
 
 
 def _opened(path: Path | None) -> BinaryIO | None:
