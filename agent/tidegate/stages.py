@@ -16,6 +16,7 @@ from tidegate.acquire.poller import Poller
 from tidegate.buffer.buffer import Buffer, Committed
 from tidegate.clock import Clock
 from tidegate.config.loaded import Config
+from tidegate.errors import BufferFault
 from tidegate.model.frame import Frame, Kind
 from tidegate.model.progress import Progress
 from tidegate.plural import counted
@@ -95,7 +96,7 @@ class Stages:
     async def change(self, new: Config) -> None:
         """Go over to another configuration of the same gateway and buffer. Raises ConfigError before anything changed.
 
-        Raises BufferFault when the disk refuses just now; the devices are those of the new configuration then.
+        A disk that refuses just now keeps nobody from being served: what targets are owed is stored later then.
         """
         old, change = self.config, self.poller.plan(new.devices)
         settings = {target.name: target for target in new.targets}
@@ -109,7 +110,10 @@ class Stages:
         self.poller.take_up(change)
         self.config = new
         await self._leave(leaving)
-        await self._buffer.serve([target.name for target in new.targets])
+        try:
+            await self._buffer.serve([target.name for target in new.targets])
+        except BufferFault as error:
+            log.error("what the targets are owed from now on is stored later: %s", error)
         for one in coming:
             target = self._target(one)
             self.targets.append(target)

@@ -337,8 +337,12 @@ class Buffer:
         )
 
     async def serve(self, targets: Sequence[str]) -> None:
-        """From now on these are the targets; raises BufferFault when the disk refuses just now."""
-        await asyncio.get_running_loop().run_in_executor(self._writing, served.serve, self._state, targets)
+        """From now on these are the targets. Raises BufferFault when the disk refuses just now: it is stored later."""
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._writing, served.serve, self._state, targets)
+        except BufferFault:
+            self._store_later(STORE_RETRY_S)
+            raise
 
     def _waiting(self, target: str) -> list[tuple[str, Ranges]]:
         """What a target is owed and has not acknowledged, by epoch, older ones first."""
