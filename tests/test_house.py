@@ -37,7 +37,7 @@ MAY_IMPORT = {
     "tail": {"errors", "proof", "secret", "logs"},
     "doctor": {"errors", "clock", "twins", "buffer", "publish", "config"},
     "health": {"errors", "clock", "twins", "acquire", "buffer", "publish"},
-    "stages": {"clock", "model", "acquire", "shape", "buffer", "publish", "config", "plural"},
+    "stages": {"clock", "errors", "model", "acquire", "shape", "buffer", "publish", "config", "plural"},
     "answers": {"errors", "buffer", "publish", "health", "stages"},
     "gateway": {
         "errors", "clock", "model", "acquire", "shape", "buffer", "publish", "config", "health", "local",
