@@ -277,3 +277,11 @@ def test_an_unknown_target_is_answered_with_those_that_are_known(tmp_path: Path)
 
     assert ran.returncode == 2
     assert "local" in ran.stderr
+
+
+@pytest.mark.parametrize("user", ["x\ntopic readwrite #", ""], ids=["two lines", "none"])
+def test_a_subscriber_that_would_be_a_line_of_its_own_is_refused(tmp_path: Path, user: str) -> None:
+    ran = tidegate(plant(tmp_path, "mqtt://127.0.0.1"), "topics", "gateway.toml", "--subscriber", user)
+
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert "is no user of a broker" in ran.stderr

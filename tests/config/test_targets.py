@@ -22,6 +22,8 @@ REFUSED = [
     ('url = "mqtts://broker"\nca = "ca.pem"', "ca.pem does not exist"),
     ('url = "mqtts://broker"\nprefix = "a/#"', "can't begin a topic"),
     ('url = "mqtts://broker"\nprefix = "$SYS"', "can't begin a topic"),
+    ('url = "mqtts://broker"\nprefix = "a\\nb"', "can't begin a topic"),
+    ('url = "mqtts://broker"\nuser = "u\\ntopic readwrite a"', "is no user"),
     ('url = "mqtts://broker"\nkeepalive = "1s"', "Use 5s to"),
     ('url = "mqtts://broker"\nmessage_size = "1kB"', "4,096 to"),
     ('url = "mqtts://broker"\nwindow = 70000', "Use at most 65535"),

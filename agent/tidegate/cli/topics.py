@@ -26,6 +26,10 @@ def command(config: Path, only: str, acl: str | None, subscriber: str) -> None:
 
     The lists allow the gateway and one subscriber what they need and nothing else. Nothing is connected to.
     """
+    if not subscriber or not subscriber.isprintable():
+        raise click.BadParameter(
+            f"{subscriber!r} is no user of a broker; write it in one line", param_hint="--subscriber"
+        )
     loaded = load(config, os.environ)
     targets = [target for target in loaded.targets if only in ("", target.name)]
     if not targets:

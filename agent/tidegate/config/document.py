@@ -46,7 +46,7 @@ SOURCES = tuple(source.value for source in Source)
 # Stands in for the name of a file that is missing or can't be told; no file has it.
 UNSAID = "\x00"
 
-_PREFIX = re.compile(r"[^/+#$\x00][^+#\x00]*")
+_PREFIX = re.compile(r"[^/+#$\x00-\x1f\x7f][^+#\x00-\x1f\x7f]*")
 
 
 def _seconds(low_s: float, high_s: float) -> BeforeValidator:

@@ -127,6 +127,9 @@ class _Target:
             self._fault("alpn", "a protocol's name is ASCII", 'Write what the broker asks for, such as "mqtt"')
 
     def _check_protocol(self, settings: TargetSettings) -> None:
+        if not settings.user.isprintable():
+            # In an access list a line end would begin a line of its own.
+            self._fault("user", f"{settings.user!r} is no user: it has control characters", "Write it in one line")
         if settings.password is not None and not settings.user and settings.mqtt == "3.1.1":
             self._fault("password", "MQTT 3.1.1 sends no password without a user", "Fill in user")
         if settings.mqtt == "3.1.1":
