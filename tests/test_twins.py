@@ -51,3 +51,18 @@ def test_the_pure_twins_run_when_asked_for() -> None:
     ran = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
 
     assert ran.stdout.strip() == "{'pure'}"
+
+
+def test_the_log_counts_the_twins_of_the_drivers_too(tmp_path: Path) -> None:
+    script = "from tidegate.cli.main import main; main()"
+    subprocess.run([sys.executable, "-c", script, "init", str(tmp_path)], check=True, capture_output=True, timeout=60)
+    # No buffer can be opened there, so that it ends by itself.
+    (tmp_path / "state/lock").mkdir(parents=True)
+    ran = subprocess.run(
+        [sys.executable, "-c", script, "run", str(tmp_path / "gateway.toml")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert f"{len(NAMES)} compiled twins" in ran.stderr

@@ -35,10 +35,12 @@ def command(config: Path, log_level: str, log_format: str) -> None:
     logs.set_up(sys.stderr, log_level, log_format, os.environ)
     loaded = load_apart(config, os.environ)
     number = version("tidegate")
+    # Looks into the drivers, so that their twins are chosen, too.
+    problems = (*broken(), *loaded.warnings)
     chosen = twins.running()
     pure = [name for name, which in chosen.items() if which == "pure"]
     log.info("tidegate %s, %s", number, f"pure: {', '.join(pure)}" if pure else f"{len(chosen)} compiled twins")
-    for problem in (*broken(), *loaded.warnings):
+    for problem in problems:
         log.warning("%s", problem)
 
     def again() -> Config:
