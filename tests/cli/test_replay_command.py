@@ -106,12 +106,13 @@ def test_a_replay_that_waits_for_its_broker_says_so_and_ends_by_its_deadline(
     [
         (("--from", "1", "--target", "clout"), "there is no target 'clout'; this gateway has cloud"),
         (("--from", "1", "--to", "99999999"), "does not exist yet"),
+        (("--from", "99999999"), "number 99999999 does not exist yet"),
         (("--from", "1", "--epoch", "feed"), "nothing of epoch 'feed' is kept"),
         (("--from", "4", "--to", "3"), "is no range"),
         (("--from", "0"), "--from"),
         ((), "Missing option '--from'"),
     ],
-    ids=["target", "beyond", "epoch", "backwards", "zero", "no range"],
+    ids=["target", "beyond", "from beyond", "epoch", "backwards", "zero", "no range"],
 )
 def test_bad_input_is_refused_with_the_remedy(
     config: Path, agent: "subprocess.Popen[bytes]", arguments: tuple[str, ...], said: str

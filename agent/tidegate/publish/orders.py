@@ -186,7 +186,12 @@ async def ordered(orders: Orders, buffer: Buffer, target: str, epoch: str, first
     if extent is None:
         known = ", ".join(f"{of} ({kept.first}..{kept.last})" for of, kept in extents.items())
         raise OrderRefused(f"nothing of epoch {epoch!r} is kept; there are {known}")
-    last = extent.last if last is None else last
+    if last is None:
+        if first > extent.last:
+            raise OrderRefused(
+                f"number {first} does not exist yet: epoch {epoch} ends at {extent.last}. Begin --from there"
+            )
+        last = extent.last
     if last > extent.last:
         raise OrderRefused(
             f"number {last} does not exist yet: epoch {epoch} ends at {extent.last}. Ask for --to {extent.last} at most"
