@@ -30,7 +30,6 @@ from demo.machines import (
 
 MBAP = Struct(">HHHB")
 REQUEST = Struct(">BHH")
-REQUEST_BYTES = MBAP.size + REQUEST.size
 ADU_BYTES_MAX = 260
 EXCEPTION = 0x80
 NO_SUCH_UNIT = 0x0B

@@ -13,7 +13,6 @@ from typing import Any
 
 from demo.child import tidegate
 
-LINES_READ_MAX = 20_000
 HISTORY_MAX = 120
 STATUS_DEADLINE_S = 5.0
 DATA_LANES = ("live", "backlog", "replay")
@@ -59,7 +58,7 @@ class Lines:
         self._rest = b""
 
     def new(self) -> list[bytes]:
-        """Lines since the last call, at most LINES_READ_MAX; the rest comes with the next."""
+        """Whole lines since the last call."""
         if not self._path.exists():
             return []
         with self._path.open("rb") as file:
