@@ -160,7 +160,7 @@ def test_salvage_keeps_what_is_good_and_says_what_is_lost(world: World) -> None:
     ran = tidegate("salvage", str(world.folder))
 
     assert 1 == ran.exit_code
-    assert f"lost [[{first + 2}, {first + 2}]]" in ran.output
+    assert f"lost numbers: {first + 2}..{first + 2}" in ran.output
     assert 0 == tidegate("verify", str(world.folder)).exit_code
     assert "0 damaged segments" in tidegate("salvage", str(world.folder)).output
 

@@ -201,7 +201,7 @@ MUTATIONS = (
     Mutation(
         "a head that is further on than this buffer is not minded (an image put back)",
         "agent/tidegate/publish/delivery.py",
-        "            self._elsewhere = max(self._elsewhere, last_of_head(payload, self._context.found[0]))\n",
+        "            self._elsewhere = max(self._elsewhere, last_of_head(payload, self._context.unasked[0]))\n",
         "            pass\n",
         ("tests.campaigns.copies", "--only", "image put back"),
         ("frames taken for duplicates",),

@@ -128,3 +128,8 @@ def test_a_copy_does_not_follow_the_original(pairs: list[tuple[int, int]], span:
 @given(many_spans)
 def test_equal_sets_are_equal_however_they_were_made(pairs: list[tuple[int, int]]) -> None:
     assert Ranges(pairs) == Ranges(reversed(pairs))
+
+
+def test_people_read_ranges_as_first_and_last() -> None:
+    assert "1..4, 7..7" == str(Ranges([(1, 4), (7, 7)]))
+    assert "none" == str(Ranges())

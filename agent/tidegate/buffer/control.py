@@ -246,8 +246,12 @@ class Control:
         """Tag tables by hash."""
         self.db.executemany("INSERT OR IGNORE INTO tables VALUES (?, ?)", tables.items())
 
+    def mend_table(self, key: bytes, document: bytes) -> None:
+        """In the place of what is stored under this hash."""
+        self.db.execute("INSERT OR REPLACE INTO tables VALUES (?, ?)", (key, document))
+
     def table(self, key: bytes) -> bytes | None:
-        """The document of a tag table."""
+        """The document of a tag table, as it is stored."""
         row = self.db.execute("SELECT document FROM tables WHERE hash = ?", (key,)).fetchone()
         return None if row is None else bytes(row[0])
 

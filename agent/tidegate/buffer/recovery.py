@@ -28,6 +28,7 @@ from tidegate.buffer.segment import connect, is_refusal, look, seal_file, size_o
 from tidegate.buffer.settings import BufferSettings
 from tidegate.buffer.state import SEGMENTS, State, is_full, quarantine, unlink
 from tidegate.buffer.survey import LOOKS, survey
+from tidegate.buffer.tables import proven_tables
 from tidegate.buffer.times import Times
 from tidegate.clock import Clock
 from tidegate.errors import BufferDamaged
@@ -171,7 +172,7 @@ def _salvage(
     if saved.entry is not None:
         found.entries.append(saved.entry)
         with closing(look(path.with_name(saved.entry.file))) as db:
-            found.tables.update(db.execute("SELECT hash, document FROM tables").fetchall())
+            found.tables.update(proven_tables(db))
 
 
 def _readable(path: Path) -> bool:
@@ -221,7 +222,7 @@ def _prove_unsealed(found: Findings, path: Path, epoch: str, first: int) -> None
     found.made_us[epoch] = max(found.made_us.get(epoch, 0), proven.meta.made_us)
     found.boot = max(found.boot, proven.boot)
     with closing(look(path)) as db:
-        found.tables.update(db.execute("SELECT hash, document FROM tables").fetchall())
+        found.tables.update(proven_tables(db))
 
 
 def _settle(found: Findings, settings: BufferSettings, clock: Clock, targets: Sequence[str], identity: str) -> State:

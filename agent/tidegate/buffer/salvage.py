@@ -5,7 +5,6 @@
 Cut off anywhere it is done again, since as long as the damaged file lies there it is the segment. It repairs no block.
 """
 
-import hashlib
 import logging
 import sqlite3
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -21,6 +20,7 @@ from tidegate.buffer.image import await_bytes, image, opened
 from tidegate.buffer.missing import unnamed
 from tidegate.buffer.segment import COLUMNS, SCHEMAS, Meta, Segment, meta_of
 from tidegate.buffer.state import State, quarantine, unlink
+from tidegate.buffer.tables import proven_tables
 from tidegate.errors import BufferDamaged
 from tidegate.model.gap import Gap, Why
 from tidegate.proof import Ranges
@@ -108,9 +108,10 @@ def adopt(state: State, entry: Entry, salvaged: Salvaged) -> None:
 def put_aside(folder: Path, salvaged: Salvaged, bytes_max: int) -> None:
     """The last step: the damaged file leaves the folder of segments. Raises OSError."""
     aside = quarantine(folder, salvaged.path, bytes_max)
-    lost = [pair for gap in salvaged.gaps for pair in gap.frames]
+    lost = Ranges(pair for gap in salvaged.gaps for pair in gap.frames)
     kept = f"{salvaged.entry.frames} frames of it are in {salvaged.entry.file}" if salvaged.entry else "nothing is left"
-    log.error("segment %s was damaged: %s, lost are %s; put aside as %s", salvaged.path.name, kept, lost, aside.name)
+    name = salvaged.path.name
+    log.error("segment %s was damaged: %s, lost numbers: %s; put aside as %s", name, kept, lost, aside.name)
 
 
 def _open(path: Path, connect: Callable[[Path], sqlite3.Connection]) -> sqlite3.Connection:
@@ -231,7 +232,7 @@ def _write(db: sqlite3.Connection, path: Path, meta: Meta, good: Sequence[_Seen]
     try:
         for blocks in _batches(db, good):
             if segment is None:
-                segment = Segment.make(path, meta, blocks, _tables(db))
+                segment = Segment.make(path, meta, blocks, proven_tables(db))
             else:
                 segment.append(blocks, {})
         assert segment is not None
@@ -260,16 +261,6 @@ def _batches(db: sqlite3.Connection, good: Sequence[_Seen]) -> Iterator[list[Blo
             held, size = [], 0
     if held:
         yield held
-
-
-def _tables(db: sqlite3.Connection) -> dict[bytes, bytes]:
-    """Tag tables that are what their hashes say; control.db has them all."""
-    found: dict[bytes, bytes] = {}
-    with suppress(sqlite3.DatabaseError):
-        for key, document in db.execute("SELECT hash, document FROM tables"):
-            if isinstance(document, bytes) and hashlib.sha256(document).digest()[:8] == key:
-                found[key] = document
-    return found
 
 
 def _entry(epoch: str, first: int, times: int, good: Sequence[_Seen]) -> Entry:

@@ -24,6 +24,7 @@ from tidegate.buffer.salvage import Salvaged, adopt, put_aside, salvage
 from tidegate.buffer.segment import Damage, Found, Meta, Segment, collect, connect, is_refusal, seal_file
 from tidegate.buffer.state import State, faults, is_full, unlink
 from tidegate.buffer.survey import Survey, survey
+from tidegate.buffer.tables import stored_table
 from tidegate.errors import BufferFault
 from tidegate.model.frame import Frame, Kind
 from tidegate.model.gap import Gap, Why
@@ -373,8 +374,7 @@ class Writer:
 
     def table(self, key: bytes) -> bytes | None:
         """The document of a tag table."""
-        with faults("tag table"):
-            return self._state.control.table(key)
+        return stored_table(self._state, key)
 
     def close(self, complete: bool) -> None:
         """Let go of the files; seal and note that all is well when it is `complete`. Twice is once."""

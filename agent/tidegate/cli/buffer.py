@@ -109,7 +109,7 @@ def salvage(place: Path) -> None:
             mended = mend(folder)
             for one in mended:
                 now = f"{counted(one.kept, 'frame')} kept in {one.now}" if one.now else "nothing was good"
-                click.echo(f"{one.file}: {one.damage}; {now}, lost {one.lost.pairs}")
+                click.echo(f"{one.file}: {one.damage}; {now}, lost numbers: {one.lost}")
             click.echo(counted(len(mended), "damaged segment"))
             if any(one.lost for one in mended):
                 sys.exit(EXIT_DAMAGED)

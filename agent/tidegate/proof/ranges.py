@@ -123,5 +123,9 @@ class Ranges:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Ranges) and self._firsts == other._firsts and self._lasts == other._lasts
 
+    def __str__(self) -> str:
+        """`1..4, 7..7`, for people; `none` when it is empty."""
+        return ", ".join(f"{first}..{last}" for first, last in self) or "none"
+
     def __repr__(self) -> str:
         return f"Ranges({self.pairs})"
