@@ -93,3 +93,12 @@ def test_another_scale_is_seen(name: str, chosen: str) -> None:
         return replace(tag, type=Type.FLOAT64, scale=Scale(tag.scale.numerator, tag.scale.denominator * 10))
 
     assert unseen(name, chosen, tenth) == []
+
+
+@pytest.mark.parametrize(("name", "chosen"), SETS)
+def test_a_value_that_means_not_available_and_is_forgotten_is_seen(name: str, chosen: str) -> None:
+    def without(tag: Tag) -> Tag | None:
+        meant = f"{tag.raw.word}:" in tag.option("na")
+        return replace(tag, options=tuple(pair for pair in tag.options if pair[0] != "na")) if meant else None
+
+    assert unseen(name, chosen, without) == []

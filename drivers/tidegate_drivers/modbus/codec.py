@@ -3,18 +3,24 @@
 from typing import TYPE_CHECKING
 
 from tidegate.model.frame import PAIR
+from tidegate.model.status import BAD_NO_DATA
 from tidegate.model.tag import Type
 from tidegate.twins import choose
 from tidegate_drivers.modbus import _codec_py as codes
-from tidegate_drivers.modbus.config import SWAP_BYTES, SWAP_REGISTERS, Point
+from tidegate_drivers.modbus import _refine_py as refining
+from tidegate_drivers.modbus.point import SWAP_BYTES, SWAP_REGISTERS, Point
 
 if TYPE_CHECKING:
     from tidegate_drivers.modbus import _codec_py as twin
+    from tidegate_drivers.modbus import _refine_py as refiner
 else:
     twin = choose("tidegate_drivers.modbus._codec")
+    refiner = choose("tidegate_drivers.modbus._refine")
 
 # decode(block, steps, values): see _codec_py.py.
 decode = twin.decode
+# refine(values, rules): see _refine_py.py.
+refine = refiner.refine
 
 CODES = {
     Type.BOOL: codes.TRUTH, Type.INT8: codes.INT8, Type.UINT8: codes.UINT8, Type.INT16: codes.INT16,
@@ -31,6 +37,19 @@ def step(slot: int, point: Point, start: int) -> bytes:
     code |= codes.SWAP_BYTES if point.order & SWAP_BYTES else 0
     code |= codes.SWAP_REGISTERS if point.order & SWAP_REGISTERS else 0
     return codes.STEP.pack(slot, 2 * (point.address - start), code, point.bit or 0)
+
+
+def rules(slot: int, point: Point) -> list[tuple[bytes, int]]:
+    """The refiner's rules for a point, each with the status of a reading that it strikes.
+
+    BadNoData: the device answered rightly, and what it said is that it has no value. Nothing failed that a person
+    could mend: not the sensor, not the device, not the line.
+    """
+    nan = refining.NAN64 if point.kind == Type.FLOAT64 else refining.NAN32
+    return [
+        (refining.RULE.pack(slot, nan if one.bits is None else refining.EQUAL, one.bits or 0), BAD_NO_DATA)
+        for one in point.absent
+    ]
 
 
 def decode_text(block: bytes, place: int, point: Point, values: bytearray, slot: int, side: bytearray) -> bool:

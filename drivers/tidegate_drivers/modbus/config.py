@@ -7,18 +7,28 @@ import ipaddress
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 from itertools import pairwise
 
 from tidegate.errors import Problem
 from tidegate.model.device import Device
 from tidegate.model.option import Options
 from tidegate.model.tag import Tag, Type
+from tidegate_drivers.modbus.absent import parse_absent
+from tidegate_drivers.modbus.point import (
+    ADDRESS_MAX,
+    FUNCTIONS,
+    MODICON,
+    ORDER_WORDS,
+    ORDERS,
+    PREFIXES,
+    WIDTH_REGISTERS,
+    Function,
+    Point,
+)
 
 # Modbus Application Protocol Specification V1.1b3, §6.1 to §6.4.
 REGISTERS_MAX = 125
 BITS_MAX = 2000
-ADDRESS_MAX = 0xFFFF
 STRING_BYTES_MAX = 2 * REGISTERS_MAX
 
 PORT = 502
@@ -35,80 +45,6 @@ ADDRESS = re.compile(r"tcp://(?:\[([0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|([A-Za-z0-9_.-
 PREFIXED = re.compile(r"(HR|IR|CO|DI)\s*(0x[0-9a-f]{1,4}|\d{1,5})", re.IGNORECASE)
 HEX = re.compile(r"0x[0-9a-f]{1,4}", re.IGNORECASE)
 HOW_TO_ADDRESS = 'Write HR0, IR0, CO0 or DI0 (as on the wire), or declare the table\'s base = 0, 1 or "modicon"'
-
-
-class Function(IntEnum):
-    """The four kinds of Modbus data, by the function code that reads them."""
-
-    COIL = 1
-    DISCRETE = 2
-    HOLDING = 3
-    INPUT = 4
-
-    @property
-    def word(self) -> str:
-        """How it is written in tag tables: `holding`."""
-        return self.name.lower()
-
-    @property
-    def of_bits(self) -> bool:
-        """Whether one address holds one bit, instead of a register of 16."""
-        return self <= Function.DISCRETE
-
-
-FUNCTIONS = {function.word: function for function in Function}
-PREFIXES = {"HR": Function.HOLDING, "IR": Function.INPUT, "CO": Function.COIL, "DI": Function.DISCRETE}
-MODICON = {"0": Function.COIL, "1": Function.DISCRETE, "3": Function.INPUT, "4": Function.HOLDING}
-
-# The same four for every width: bit 0 swaps the two bytes of each register, bit 1 the order of the registers.
-SWAP_BYTES, SWAP_REGISTERS = 1, 2
-ORDERS = {
-    "ABCD": 0, "BADC": SWAP_BYTES, "CDAB": SWAP_REGISTERS, "DCBA": SWAP_BYTES | SWAP_REGISTERS,
-    "AB": 0, "BA": SWAP_BYTES,
-    "ABCDEFGH": 0, "BADCFEHG": SWAP_BYTES, "GHEFCDAB": SWAP_REGISTERS, "HGFEDCBA": SWAP_BYTES | SWAP_REGISTERS,
-}  # fmt: skip
-ORDER_WORDS = ("ABCD", "BADC", "CDAB", "DCBA")
-
-WIDTH_REGISTERS = {
-    Type.BOOL: 1, Type.INT8: 1, Type.UINT8: 1, Type.INT16: 1, Type.UINT16: 1, Type.INT32: 2, Type.UINT32: 2,
-    Type.INT64: 4, Type.UINT64: 4, Type.FLOAT32: 2, Type.FLOAT64: 4,
-}  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """Where a tag lies: `size` registers (or bits) from wire address `address` on, and how to read them.
-
-    `order` holds the swap bits; `bit` (0 = least significant) is of one register; `length` is a string's, in bytes.
-    """
-
-    function: Function
-    address: int
-    size: int
-    kind: Type
-    order: int = 0
-    bit: int | None = None
-    length: int = 0
-
-    @property
-    def end(self) -> int:
-        """The first address after it."""
-        return self.address + self.size
-
-    def __str__(self) -> str:
-        place = f"{self.function.word} 0x{self.address:04X}"
-        if self.function.of_bits:
-            return f"{place}, 1 bit"
-        if self.bit is not None:
-            return f"{place}, bit {self.bit}"
-        registers = f"{self.size} register{'s' if self.size > 1 else ''}"
-        if self.kind == Type.STRING:
-            swapped = ", bytes swapped" if self.order & SWAP_BYTES else ""
-            return f"{place}, {registers}, string of {self.length} bytes{swapped}"
-        order = ORDER_WORDS[self.order]
-        if self.size == 1:
-            return f"{place}, {registers}, {self.kind.word}{' BA' if self.order & SWAP_BYTES else ''}"
-        return f"{place}, {registers}, {self.kind.word} {order}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +129,7 @@ def parse_tag(tag: Tag, registers_max: int = REGISTERS_MAX) -> tuple[Point | Non
     order = _parse_order(options)
     bit = options.whole("bit", -1, 0, 15)
     length = options.whole("length", 0, 1, STRING_BYTES_MAX)
+    absent = parse_absent(options, tag.raw)
     options.refuse_unknown()
     if place is None:
         return None, options.problems
@@ -206,7 +143,8 @@ def parse_tag(tag: Tag, registers_max: int = REGISTERS_MAX) -> tuple[Point | Non
         options.wrong("address", f"it ends behind 0x{ADDRESS_MAX:04X}", "Check address, base and type")
     if any(problem.fatal for problem in options.problems):
         return None, options.problems
-    return Point(function, address, size, tag.raw, order, bit if bit >= 0 else None, length), options.problems
+    found = Point(function, address, size, tag.raw, order, bit if bit >= 0 else None, length, absent)
+    return found, options.problems
 
 
 def _parse_address(text: str, options: Options) -> tuple[Function, int] | None:
