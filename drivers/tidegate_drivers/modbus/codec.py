@@ -8,7 +8,7 @@ from tidegate.model.tag import Type
 from tidegate.twins import choose
 from tidegate_drivers.modbus import _codec_py as codes
 from tidegate_drivers.modbus import _refine_py as refining
-from tidegate_drivers.modbus.point import SWAP_BYTES, SWAP_REGISTERS, Point
+from tidegate_drivers.modbus.point import SWAP_BYTES, SWAP_HALVES, SWAP_REGISTERS, Point
 
 if TYPE_CHECKING:
     from tidegate_drivers.modbus import _codec_py as twin
@@ -36,6 +36,7 @@ def step(slot: int, point: Point, start: int) -> bytes:
     code = CODES[point.kind] if point.bit is None else codes.REGISTER_BIT
     code |= codes.SWAP_BYTES if point.order & SWAP_BYTES else 0
     code |= codes.SWAP_REGISTERS if point.order & SWAP_REGISTERS else 0
+    code |= codes.SWAP_HALVES if point.order & SWAP_HALVES else 0
     return codes.STEP.pack(slot, 2 * (point.address - start), code, point.bit or 0)
 
 

@@ -21,6 +21,7 @@ from tidegate_drivers.modbus.point import (
     ORDER_WORDS,
     ORDERS,
     PREFIXES,
+    SWAP_HALVES,
     WIDTH_REGISTERS,
     Function,
     Point,
@@ -126,7 +127,7 @@ def parse_tag(tag: Tag, registers_max: int = REGISTERS_MAX) -> tuple[Point | Non
     """Where a tag lies, and what is wrong with its address and options; None when that is fatal."""
     options = Options(tag.options, tag.name, tag.row)
     place = _parse_address(tag.address.strip(), options)
-    order = _parse_order(options)
+    order = _parse_order(options, tag.raw)
     bit = options.whole("bit", -1, 0, 15)
     length = options.whole("length", 0, 1, STRING_BYTES_MAX)
     absent = parse_absent(options, tag.raw)
@@ -195,11 +196,16 @@ def _listed() -> str:
     return ", ".join(FUNCTIONS)
 
 
-def _parse_order(options: Options) -> int:
+def _parse_order(options: Options, kind: Type) -> int:
+    """The swap bits of a tag of this type. What swaps halves leaves texts and single registers as they are."""
     text = options.text("order", "ABCD").upper()
     if text not in ORDERS:
         options.wrong("order", f"{text!r} is no byte order", f"Choose one of {', '.join(ORDER_WORDS)}")
-    return ORDERS.get(text, 0)
+    order, registers = ORDERS.get(text, 0), WIDTH_REGISTERS.get(kind, 1)
+    if order & SWAP_HALVES and registers == 2:
+        options.wrong("order", f"{text} is an order of four registers, and a {kind.word} has two",
+                      f"Give this tag an order of its own: {', '.join(ORDER_WORDS[:4])}")  # fmt: skip
+    return order if registers == 4 else order & ~SWAP_HALVES
 
 
 def _check_kind(tag: Tag, function: Function, bit: int, length: int, options: Options) -> None:

@@ -32,14 +32,17 @@ FUNCTIONS = {function.word: function for function in Function}
 PREFIXES = {"HR": Function.HOLDING, "IR": Function.INPUT, "CO": Function.COIL, "DI": Function.DISCRETE}
 MODICON = {"0": Function.COIL, "1": Function.DISCRETE, "3": Function.INPUT, "4": Function.HOLDING}
 
-# The same four for every width: bit 0 swaps the two bytes of each register, bit 1 the order of the registers.
-SWAP_BYTES, SWAP_REGISTERS = 1, 2
+# The same four for every width: bit 0 swaps the two bytes of each register, bit 1 the order of the registers. Bit 2
+# swaps the halves of four registers, which is what devices do that keep a 64-bit number as two of 32.
+SWAP_BYTES, SWAP_REGISTERS, SWAP_HALVES = 1, 2, 4
 ORDERS = {
     "ABCD": 0, "BADC": SWAP_BYTES, "CDAB": SWAP_REGISTERS, "DCBA": SWAP_BYTES | SWAP_REGISTERS,
     "AB": 0, "BA": SWAP_BYTES,
     "ABCDEFGH": 0, "BADCFEHG": SWAP_BYTES, "GHEFCDAB": SWAP_REGISTERS, "HGFEDCBA": SWAP_BYTES | SWAP_REGISTERS,
+    "EFGHABCD": SWAP_HALVES, "FEHGBADC": SWAP_HALVES | SWAP_BYTES, "CDABGHEF": SWAP_HALVES | SWAP_REGISTERS,
+    "DCBAHGFE": SWAP_HALVES | SWAP_REGISTERS | SWAP_BYTES,
 }  # fmt: skip
-ORDER_WORDS = ("ABCD", "BADC", "CDAB", "DCBA")
+ORDER_WORDS = ("ABCD", "BADC", "CDAB", "DCBA", "EFGHABCD", "FEHGBADC", "CDABGHEF", "DCBAHGFE")
 
 WIDTH_REGISTERS = {
     Type.BOOL: 1, Type.INT8: 1, Type.UINT8: 1, Type.INT16: 1, Type.UINT16: 1, Type.INT32: 2, Type.UINT32: 2,
