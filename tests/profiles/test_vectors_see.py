@@ -41,8 +41,11 @@ def unseen(name: str, chosen: str, change: Change) -> list[str]:
     changed = {tag.name: other for tag in tags if (other := change(tag)) is not None}
     if not changed:
         return []
-    wanted = [vector for vector in vectors if vector.tag in changed]
-    misses = asyncio.run(trial.run(drivers()["modbus"], tuple(changed.values()), {}, Bus(), wanted))
+    # What a tag is scaled by is read along, as it was.
+    powers = {tag.scale_by for tag in changed.values()} - changed.keys()
+    asked = (*changed.values(), *(tag for tag in tags if tag.name in powers))
+    wanted = [vector for vector in vectors if vector.tag in changed or vector.tag in powers]
+    misses = asyncio.run(trial.run(drivers()["modbus"], asked, {}, Bus(), wanted))
     return sorted(changed.keys() - {miss.vector.tag for miss in misses})
 
 
