@@ -99,12 +99,14 @@ def test_nan_is_whatever_is_no_number(kind: Type, block: bytes, shaped: bool) ->
 
 
 RULES = st.builds(
-    _refine_py.RULE.pack, st.integers(0, 5), st.integers(0, 5), st.sampled_from([0, 1, 0x1234, 2**64 - 1])
+    _refine_py.RULE.pack, st.integers(0, 5), st.integers(0, 6), st.sampled_from([0, 1, 0x1234, 2**64 - 1])
 )
 
 
 @given(
-    st.lists(st.sampled_from([0, 1, 0x1234, 0x7FC00000, 0x7FF8 << 48, 2**64 - 1]), max_size=6),
+    st.lists(
+        st.sampled_from([0, 1, 0x1234, 0x12A4, 0x7FC00000, 0x9999_9999_9999_9999, 0x7FF8 << 48, 2**64 - 1]), max_size=6
+    ),
     st.lists(RULES, max_size=6).map(b"".join),
 )
 def test_the_twins_agree_on_any_rules(slots: list[int], rules: bytes) -> None:

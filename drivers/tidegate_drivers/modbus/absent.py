@@ -20,9 +20,10 @@ HEX = re.compile(r"0x([0-9a-f]+)", re.IGNORECASE)
 NUMBER = re.compile(r"[+-]?\d+(\.\d+)?(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 
 
-def parse_absent(options: Options, kind: Type) -> tuple[Absent, ...]:
+def parse_absent(options: Options, kind: Type, bcd: bool = False) -> tuple[Absent, ...]:
     """What means "not available" in a tag of this type: `0x8000`, `-9999`, `nan`, several with blanks between.
 
+    Hex digits are the bits of the registers, also of a BCD number, of which other values are decimal digits.
     `int16:0x8000` means tags of that type only, so that one text can be the default of a whole table.
     """
     items = options.text("na").split()
@@ -40,13 +41,13 @@ def parse_absent(options: Options, kind: Type) -> tuple[Absent, ...]:
                 options.wrong("na", f"{word!r} is no type", "Write int16:0x8000, or 0x8000 alone")
                 continue
         try:
-            found.append(_absent(text, kind))
+            found.append(_absent(text, kind, bcd))
         except ValueError as wrong:
             options.wrong("na", str(wrong), _remedy(kind, text))
     return tuple(found)
 
 
-def _absent(text: str, kind: Type) -> Absent:
+def _absent(text: str, kind: Type, bcd: bool) -> Absent:
     """One such value. Raises ValueError that says what is wrong with it."""
     width = WIDTH_BITS.get(kind)
     if width is None:
@@ -68,6 +69,10 @@ def _absent(text: str, kind: Type) -> Absent:
         return Absent(int.from_bytes(packed, "little"), text)
     if number is None or number[1] or number[2]:
         raise ValueError(f"{text!r} is no value of a {kind.word}")
+    if bcd:
+        if not text.isdigit() or len(text) > width // 4:
+            raise ValueError(f"{text} is no number of {width // 4} decimal digits")
+        return Absent(int(text, 16), text)
     low = -(1 << width - 1) if kind in SIGNED else 0
     if not low <= int(text) < low + (1 << width):
         raise ValueError(f"{text} is outside of {kind.word}")

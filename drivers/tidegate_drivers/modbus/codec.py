@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from tidegate.model.frame import PAIR
-from tidegate.model.status import BAD_NO_DATA
+from tidegate.model.status import BAD_DECODING_ERROR, BAD_NO_DATA
 from tidegate.model.tag import Type
 from tidegate.twins import choose
 from tidegate_drivers.modbus import _codec_py as codes
@@ -44,13 +44,15 @@ def rules(slot: int, point: Point) -> list[tuple[bytes, int]]:
     """The refiner's rules for a point, each with the status of a reading that it strikes.
 
     BadNoData: the device answered rightly, and what it said is that it has no value. Nothing failed that a person
-    could mend: not the sensor, not the device, not the line.
+    could mend: not the sensor, not the device, not the line. BadDecodingError: a nibble of a BCD number is no digit.
     """
     nan = refining.NAN64 if point.kind == Type.FLOAT64 else refining.NAN32
-    return [
+    found = [
         (refining.RULE.pack(slot, nan if one.bits is None else refining.EQUAL, one.bits or 0), BAD_NO_DATA)
         for one in point.absent
     ]
+    # Last, so that what means "not available" may be made of nibbles that are no digits.
+    return [*found, (refining.RULE.pack(slot, refining.BCD, 0), BAD_DECODING_ERROR)] if point.bcd else found
 
 
 def decode_text(block: bytes, place: int, point: Point, values: bytearray, slot: int, side: bytearray) -> bool:

@@ -45,6 +45,8 @@ HOLE_REGISTERS = 16
 ADDRESS = re.compile(r"tcp://(?:\[([0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|([A-Za-z0-9_.-]+))(?::(\d{1,5}))?/?")
 PREFIXED = re.compile(r"(HR|IR|CO|DI)\s*(0x[0-9a-f]{1,4}|\d{1,5})", re.IGNORECASE)
 HEX = re.compile(r"0x[0-9a-f]{1,4}", re.IGNORECASE)
+# BCD has no sign that all devices agree on.
+DECIMAL = frozenset({Type.UINT16, Type.UINT32, Type.UINT64})
 HOW_TO_ADDRESS = 'Write HR0, IR0, CO0 or DI0 (as on the wire), or declare the table\'s base = 0, 1 or "modicon"'
 
 
@@ -130,7 +132,8 @@ def parse_tag(tag: Tag, registers_max: int = REGISTERS_MAX) -> tuple[Point | Non
     order = _parse_order(options, tag.raw)
     bit = options.whole("bit", -1, 0, 15)
     length = options.whole("length", 0, 1, STRING_BYTES_MAX)
-    absent = parse_absent(options, tag.raw)
+    bcd = _parse_coding(options, tag.raw)
+    absent = parse_absent(options, tag.raw, bcd)
     options.refuse_unknown()
     if place is None:
         return None, options.problems
@@ -144,7 +147,7 @@ def parse_tag(tag: Tag, registers_max: int = REGISTERS_MAX) -> tuple[Point | Non
         options.wrong("address", f"it ends behind 0x{ADDRESS_MAX:04X}", "Check address, base and type")
     if any(problem.fatal for problem in options.problems):
         return None, options.problems
-    found = Point(function, address, size, tag.raw, order, bit if bit >= 0 else None, length, absent)
+    found = Point(function, address, size, tag.raw, order, bit if bit >= 0 else None, length, absent, bcd)
     return found, options.problems
 
 
@@ -206,6 +209,15 @@ def _parse_order(options: Options, kind: Type) -> int:
         options.wrong("order", f"{text} is an order of four registers, and a {kind.word} has two",
                       f"Give this tag an order of its own: {', '.join(ORDER_WORDS[:4])}")  # fmt: skip
     return order if registers == 4 else order & ~SWAP_HALVES
+
+
+def _parse_coding(options: Options, kind: Type) -> bool:
+    """Whether the number is coded as BCD, in decimal digits of four bits."""
+    bcd = options.word("coding", "binary", ("binary", "bcd")) == "bcd"
+    if bcd and kind not in DECIMAL:
+        options.wrong("coding", f"a {kind.word} is not made of decimal digits",
+                      "Write uint16, uint32 or uint64 as type, or coding = binary")  # fmt: skip
+    return bcd
 
 
 def _check_kind(tag: Tag, function: Function, bit: int, length: int, options: Options) -> None:

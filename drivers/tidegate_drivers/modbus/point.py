@@ -63,7 +63,7 @@ class Point:
     """Where a tag lies: `size` registers (or bits) from wire address `address` on, and how to read them.
 
     `order` holds the swap bits; `bit` (0 = least significant) is of one register; `length` is a string's, in bytes;
-    `absent` are the raw values that mean "not available".
+    `absent` are the raw values that mean "not available"; `bcd`: each nibble is a decimal digit.
     """
 
     function: Function
@@ -74,6 +74,7 @@ class Point:
     bit: int | None = None
     length: int = 0
     absent: tuple[Absent, ...] = ()
+    bcd: bool = False
 
     @property
     def end(self) -> int:
@@ -97,4 +98,5 @@ class Point:
 
     def _described(self) -> str:
         """How the number is read further, for whoever wants to see it."""
-        return f", na {' '.join(one.text for one in self.absent)}" if self.absent else ""
+        absent = f", na {' '.join(one.text for one in self.absent)}" if self.absent else ""
+        return (", BCD" if self.bcd else "") + absent
