@@ -8,7 +8,7 @@ from tidegate.model.tag import Type
 from tidegate.twins import choose
 from tidegate_drivers.modbus import _codec_py as codes
 from tidegate_drivers.modbus import _refine_py as refining
-from tidegate_drivers.modbus.point import SWAP_BYTES, SWAP_HALVES, SWAP_REGISTERS, Point
+from tidegate_drivers.modbus.point import SWAP_BYTES, SWAP_HALVES, SWAP_REGISTERS, UTF16, Point
 
 if TYPE_CHECKING:
     from tidegate_drivers.modbus import _codec_py as twin
@@ -56,7 +56,7 @@ def rules(slot: int, point: Point) -> list[tuple[bytes, int]]:
 
 
 def decode_text(block: bytes, place: int, point: Point, values: bytearray, slot: int, side: bytearray) -> bool:
-    """Put a string into its slot and the side bytes; False, and the slot stays zero, when it is not UTF-8.
+    """Put a string into its slot and, as UTF-8, the side bytes; False, and the slot stays zero, when it is no text.
 
     A string ends at its first NUL, and the blanks that fill it up are no part of it. Only the bytes within registers
     are ever swapped: a string has no register order.
@@ -64,10 +64,17 @@ def decode_text(block: bytes, place: int, point: Point, values: bytearray, slot:
     data = block[place : place + 2 * point.size]
     if point.order & SWAP_BYTES:
         data = codes.in_order(data, codes.SWAP_BYTES)
-    text = data[: point.length].partition(b"\0")[0].rstrip(b" ")
+    data = data[: point.length]
     try:
-        text.decode()
-    except UnicodeDecodeError:
+        if point.encoding == UTF16:
+            units = [data[i : i + 2] for i in range(0, len(data), 2)]
+            data = b"".join(units[: units.index(b"\0\0")] if b"\0\0" in units else units)
+            text = data.decode(UTF16).rstrip(" ").encode()
+        else:
+            # In none of these is a NUL or a blank a part of a letter of several bytes.
+            text = data.partition(b"\0")[0].rstrip(b" ")
+            text = text.decode(point.encoding).encode()
+    except UnicodeError:
         return False
     PAIR.pack_into(values, slot * PAIR.size, len(side), len(text))
     side += text

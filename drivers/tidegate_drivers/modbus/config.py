@@ -16,12 +16,15 @@ from tidegate.model.tag import Tag, Type
 from tidegate_drivers.modbus.absent import parse_absent
 from tidegate_drivers.modbus.point import (
     ADDRESS_MAX,
+    ENCODINGS,
     FUNCTIONS,
     MODICON,
     ORDER_WORDS,
     ORDERS,
     PREFIXES,
     SWAP_HALVES,
+    UTF8,
+    UTF16,
     WIDTH_REGISTERS,
     Function,
     Point,
@@ -134,12 +137,15 @@ def parse_tag(tag: Tag, registers_max: int = REGISTERS_MAX) -> tuple[Point | Non
     length = options.whole("length", 0, 1, STRING_BYTES_MAX)
     bcd = _parse_coding(options, tag.raw)
     absent = parse_absent(options, tag.raw, bcd)
+    encoding = ENCODINGS[options.word("encoding", UTF8, ENCODINGS)]
     options.refuse_unknown()
     if place is None:
         return None, options.problems
     function, address = place
     size = 1 if function.of_bits else WIDTH_REGISTERS.get(tag.raw, (length + 1) // 2)
     _check_kind(tag, function, bit, length, options)
+    if tag.raw == Type.STRING and encoding == UTF16 and length % 2:
+        options.wrong("length", f"{length} bytes are no whole letters of UTF-16", "Write an even number")
     if size > registers_max:
         options.wrong("length", f"{size} registers in one piece, and the device gives at most {registers_max}",
                       "Shorten the string, or raise the device's registers_max")  # fmt: skip
@@ -147,7 +153,7 @@ def parse_tag(tag: Tag, registers_max: int = REGISTERS_MAX) -> tuple[Point | Non
         options.wrong("address", f"it ends behind 0x{ADDRESS_MAX:04X}", "Check address, base and type")
     if any(problem.fatal for problem in options.problems):
         return None, options.problems
-    found = Point(function, address, size, tag.raw, order, bit if bit >= 0 else None, length, absent, bcd)
+    found = Point(function, address, size, tag.raw, order, bit if bit >= 0 else None, length, absent, bcd, encoding)
     return found, options.problems
 
 

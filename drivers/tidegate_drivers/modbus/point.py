@@ -32,6 +32,10 @@ FUNCTIONS = {function.word: function for function in Function}
 PREFIXES = {"HR": Function.HOLDING, "IR": Function.INPUT, "CO": Function.COIL, "DI": Function.DISCRETE}
 MODICON = {"0": Function.COIL, "1": Function.DISCRETE, "3": Function.INPUT, "4": Function.HOLDING}
 
+# The encodings of texts, as Python calls them. UTF-16 the other way round is its bytes swapped.
+UTF8, UTF16 = "utf-8", "utf-16-be"
+ENCODINGS = {"utf-8": UTF8, "latin-1": "latin-1", "gbk": "gbk", "gb18030": "gb18030", "utf-16be": UTF16}
+
 # The same four for every width: bit 0 swaps the two bytes of each register, bit 1 the order of the registers. Bit 2
 # swaps the halves of four registers, which is what devices do that keep a 64-bit number as two of 32.
 SWAP_BYTES, SWAP_REGISTERS, SWAP_HALVES = 1, 2, 4
@@ -63,7 +67,8 @@ class Point:
     """Where a tag lies: `size` registers (or bits) from wire address `address` on, and how to read them.
 
     `order` holds the swap bits; `bit` (0 = least significant) is of one register; `length` is a string's, in bytes;
-    `absent` are the raw values that mean "not available"; `bcd`: each nibble is a decimal digit.
+    `absent` are the raw values that mean "not available"; `bcd`: each nibble is a decimal digit;
+    `encoding` is a string's.
     """
 
     function: Function
@@ -75,6 +80,7 @@ class Point:
     length: int = 0
     absent: tuple[Absent, ...] = ()
     bcd: bool = False
+    encoding: str = UTF8
 
     @property
     def end(self) -> int:
@@ -90,7 +96,8 @@ class Point:
         registers = f"{self.size} register{'s' if self.size > 1 else ''}"
         if self.kind == Type.STRING:
             swapped = ", bytes swapped" if self.order & SWAP_BYTES else ""
-            return f"{place}, {registers}, string of {self.length} bytes{swapped}"
+            encoding = "" if self.encoding == UTF8 else f" in {self.encoding}"
+            return f"{place}, {registers}, string of {self.length} bytes{encoding}{swapped}"
         order = f" {ORDER_WORDS[self.order]}"
         if self.size == 1:
             order = " BA" if self.order & SWAP_BYTES else ""
