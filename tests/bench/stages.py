@@ -27,7 +27,7 @@ from tidegate.model.tag import Scale, Tag, TagTable, Type
 from tidegate.publish.formats.tidegate_json import Lane, TidegateJson
 from tidegate.shape.shaper import Shaper
 from tidegate_drivers.modbus import codec
-from tidegate_drivers.modbus.config import Function, Point
+from tidegate_drivers.modbus.point import Function, Point
 
 REGISTERS = 125
 ROUNDS = 7

@@ -196,6 +196,16 @@ def test_modbus_values_come_as_the_table_says(press: Path) -> None:
     assert without_times(lines)[2:] == ["pressure 123.4 bar Good", "position 87672 mm Good", "strokes 65538 Good"]
 
 
+def test_a_tag_that_is_scaled_by_another_is_read_with_it(press: Path) -> None:
+    (press / "press.csv").write_text(
+        "name,address,type,scale_by\nW,40001,int16,W_SF\nW_SF,40011,int16,\nx,40012,int16,\n"
+    )
+    code, lines, _ = read(press, "press1", "W")
+
+    assert code == 0
+    assert without_times(lines)[2:] == ["W 12340 Good", "W_SF 1 Good"]
+
+
 def test_the_address_of_a_tag_is_as_good_as_its_name(press: Path) -> None:
     _, lines, _ = read(press, "press1", "40011")
 

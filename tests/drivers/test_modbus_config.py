@@ -89,6 +89,10 @@ def test_what_means_nothing_is_one_problem_with_row_column_and_remedy(
         (tag("HR0", Type.FLOAT32), "holding 0x0000, 2 registers, float32 ABCD"),
         (tag("HR0", Type.FLOAT64, order="CDAB"), "holding 0x0000, 4 registers, float64 CDAB"),
         (tag("HR0", Type.INT64, order="ghefcdab"), "holding 0x0000, 4 registers, int64 CDAB"),
+        (tag("HR0", Type.FLOAT64, order="efghabcd"), "holding 0x0000, 4 registers, float64 EFGHABCD"),
+        (tag("HR0", Type.INT64, order="CDABGHEF"), "holding 0x0000, 4 registers, int64 CDABGHEF"),
+        (tag("HR0", Type.UINT16, order="CDABGHEF"), "holding 0x0000, 1 register, uint16"),
+        (tag("HR0", Type.UINT16, order="FEHGBADC"), "holding 0x0000, 1 register, uint16 BA"),
         (tag("HR0", Type.UINT16, order="BA"), "holding 0x0000, 1 register, uint16 BA"),
         (tag("HR0", Type.BOOL, bit="0"), "holding 0x0000, bit 0"),
         (tag("DI16", Type.BOOL, order="DCBA"), "discrete 0x0010, 1 bit"),
@@ -111,6 +115,13 @@ def test_describe_says_what_goes_over_the_wire(made: Tag, expected: str) -> None
 )
 def test_what_does_not_fit_is_a_problem(made: Tag, column: str) -> None:
     assert column in columns(ModbusDriver.check([device(made)]))
+
+
+@pytest.mark.parametrize("kind", [Type.INT32, Type.UINT32, Type.FLOAT32])
+def test_an_order_of_four_registers_is_refused_for_two(kind: Type) -> None:
+    problems = ModbusDriver.check([device(tag("HR0", kind, order="EFGHABCD"))])
+
+    assert [(p.row, p.column, "CDAB" in p.remedy) for p in problems] == [(2, "order", True)]
 
 
 def test_every_problem_of_a_row_is_found_at_once() -> None:

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidegate.model.tag import Type
-from tidegate_drivers.modbus.config import Function, Point
 from tidegate_drivers.modbus.plan import Limits, Plan, Request, arrange, plan
+from tidegate_drivers.modbus.point import Function, Point
 
 
 def words(*addresses: int, size: int = 1, function: Function = Function.HOLDING) -> list[Point]:

@@ -41,8 +41,11 @@ def unseen(name: str, chosen: str, change: Change) -> list[str]:
     changed = {tag.name: other for tag in tags if (other := change(tag)) is not None}
     if not changed:
         return []
-    wanted = [vector for vector in vectors if vector.tag in changed]
-    misses = asyncio.run(trial.run(drivers()["modbus"], tuple(changed.values()), {}, Bus(), wanted))
+    # What a tag is scaled by is read along, as it was.
+    powers = {tag.scale_by for tag in changed.values()} - changed.keys()
+    asked = (*changed.values(), *(tag for tag in tags if tag.name in powers))
+    wanted = [vector for vector in vectors if vector.tag in changed or vector.tag in powers]
+    misses = asyncio.run(trial.run(drivers()["modbus"], asked, {}, Bus(), wanted))
     return sorted(changed.keys() - {miss.vector.tag for miss in misses})
 
 
@@ -93,3 +96,12 @@ def test_another_scale_is_seen(name: str, chosen: str) -> None:
         return replace(tag, type=Type.FLOAT64, scale=Scale(tag.scale.numerator, tag.scale.denominator * 10))
 
     assert unseen(name, chosen, tenth) == []
+
+
+@pytest.mark.parametrize(("name", "chosen"), SETS)
+def test_a_value_that_means_not_available_and_is_forgotten_is_seen(name: str, chosen: str) -> None:
+    def without(tag: Tag) -> Tag | None:
+        meant = f"{tag.raw.word}:" in tag.option("na")
+        return replace(tag, options=tuple(pair for pair in tag.options if pair[0] != "na")) if meant else None
+
+    assert unseen(name, chosen, without) == []

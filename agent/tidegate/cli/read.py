@@ -74,12 +74,17 @@ def _read(devices: Sequence[Device]) -> list[Answer]:
 
 
 def _narrowed(device: Device, point: str, kind: str, settings: Sequence[str]) -> Device:
-    """The device with one tag: the one of that name or address, else a tag that is made up for the address."""
+    """The device with one tag: the one of that name or address, else a tag that is made up for the address.
+
+    What scales a tag comes along.
+    """
     tags = device.table.tags
     known = [i for i, tag in enumerate(tags) if tag.name == point] or [
         i for i, tag in enumerate(tags) if tag.address == point
     ]
     if known:
+        powers = {tags[i].scale_by for i in known} - {""}
+        known += [i for i, tag in enumerate(tags) if tag.name in powers and i not in known]
         groups = (dataclasses.replace(g, tags=tuple(i for i in known if i in g.tags)) for g in device.groups)
         return dataclasses.replace(device, groups=tuple(group for group in groups if group.tags))
     options = {**_usual(tags), **_set(settings)}

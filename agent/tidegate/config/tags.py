@@ -9,6 +9,7 @@ from typing import TypeVar
 from tidegate.config import quantities
 from tidegate.config.defaults import Default
 from tidegate.config.formulas import ALARM_TYPES, Computed, check_formulas, described, labels, usual_type
+from tidegate.config.powers import check_powers
 from tidegate.config.problems import Problems
 from tidegate.config.quantities import Unfit, did_you_mean
 from tidegate.config.spreadsheet import Row, Sheet
@@ -18,11 +19,11 @@ from tidegate.shape.formula import Alarm, Misformed, parse
 
 COLUMNS = (
     "name", "address", "type", "scale", "offset", "unit", "group", "deadband", "heartbeat", "low", "high", "label",
-    "identifier", "access", "description", "formula",
+    "identifier", "access", "description", "formula", "scale_by",
 )  # fmt: skip
 REQUIRED = ("name", "type")
 # Columns that say something of one tag only, so that a default for a whole table means nothing.
-NO_DEFAULT = frozenset({"name", "address", "identifier", "description", "formula"})
+NO_DEFAULT = frozenset({"name", "address", "identifier", "description", "formula", "scale_by"})
 # What a computed tag has; of a table's defaults only the label is meant for it.
 COMPUTED_COLUMNS = frozenset(
     {"name", "type", "unit", "deadband", "heartbeat", "low", "high", "label", "identifier", "description", "formula"}
@@ -87,6 +88,7 @@ def read_tags(sheet: Sheet, defaults: Mapping[str, Default], groups: Collection[
     if not readers:
         problems.fault(sheet.file, "", "there is no tag in it", "Add a row for each tag", sheet.header)
     _refuse_repeats(sheet.file, [*tags, *(one.tag for one in computed)], problems)
+    check_powers(sheet.file, tags, problems)
     if not any(reader.misformed for reader in formulas):
         check_formulas(sheet.file, tags, computed, problems)
     own = {r.row.number: frozenset(c for c, t in zip(r.row.columns, r.row.cells, strict=True) if t) for r in readers}
@@ -136,10 +138,11 @@ class _TagRow:
         bounds = self._bounds()
         scale = self._scale(raw, bounds)
         own = dict(self.row.others(COLUMNS))
+        power = self.row.text("scale_by")
         deadband = self._deadband(raw, bounds)
         return Tag(
             name=self._name,
-            type=raw if scale.neutral else Type.FLOAT64,
+            type=raw if scale.neutral and not power else Type.FLOAT64,
             raw=raw,
             address=self._text("address"),
             options=tuple({**others, **own}.items()),
@@ -154,6 +157,7 @@ class _TagRow:
             identifier=self._text("identifier"),
             access=self._read("access", lambda text: quantities.one_of(text, ACCESS), "read"),
             row=self.row.number,
+            scale_by=power,
         )
 
     def computed(self) -> Computed | None:

@@ -73,7 +73,8 @@ class Tag:
     integer. `address` and `options` are the driver's own words, as the tag table has them (column, text).
     `deadband` is in the tag's unit; None reports every reading, 0 reports every change; `heartbeat_s` reports at
     least so often (0 = never for its own sake). `row` is where the tag table defines it, for messages. A tag with a
-    `formula` is computed from others, and not read.
+    `formula` is computed from others, and not read. `scale_by` names the tag of the same group whose value is a power
+    of ten that this one is multiplied by as well.
     """
 
     name: str
@@ -93,6 +94,7 @@ class Tag:
     access: str = "read"
     row: int | None = None
     formula: str = ""
+    scale_by: str = ""
 
     def option(self, column: str, default: str = "") -> str:
         """The text in a driver's own column, or `default` when it is empty or absent."""

@@ -31,7 +31,7 @@ class Difference:
 
 def registers(tags: Sequence[Tag], wires: Sequence[str]) -> list[Register]:
     """The registers of tags; `wires` are the driver's lines about them, in the same order."""
-    return [Register(t.name, wire, scale(t.scale), t.unit) for t, wire in zip(tags, wires, strict=True)]
+    return [Register(t.name, wire, _scaled(t), t.unit) for t, wire in zip(tags, wires, strict=True)]
 
 
 def scale(of: Scale) -> str:
@@ -40,6 +40,12 @@ def scale(of: Scale) -> str:
         return ""
     ratio = f"{of.numerator}" if of.denominator == 1 else f"{of.numerator}/{of.denominator}"
     return ratio if not of.offset else f"{ratio} {'+' if of.offset > 0 else '-'} {abs(of.offset):g}"
+
+
+def _scaled(tag: Tag) -> str:
+    """A tag's scale, with the tag that has a power of ten for it."""
+    power = f"10^{tag.scale_by}" if tag.scale_by else ""
+    return " x ".join(part for part in (scale(tag.scale), power) if part)
 
 
 def differences(one: Sequence[Register], other: Sequence[Register]) -> list[Difference]:

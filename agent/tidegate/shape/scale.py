@@ -3,8 +3,9 @@
 from typing import TYPE_CHECKING
 
 from tidegate.model.frame import Frame
-from tidegate.model.tag import TagTable
+from tidegate.model.tag import Tag, TagTable
 from tidegate.shape._scale_py import RULE
+from tidegate.shape.power import Powers
 from tidegate.twins import choose
 
 if TYPE_CHECKING:
@@ -15,23 +16,26 @@ else:
 
 def scale_rules(table: TagTable) -> bytes:
     """The kernel's rules for a table; b"" when no tag is scaled and frames pass as they are."""
-    if all(tag.scale.neutral for tag in table.tags):
+    if all(tag.scale.neutral and not tag.scale_by for tag in table.tags):
         return b""
-    return b"".join(
-        RULE.pack(
-            float(tag.scale.numerator), float(tag.scale.denominator), tag.scale.offset, tag.raw, tag.scale.neutral
-        )
-        for tag in table.tags
-    )
+    return b"".join([_rule(tag) for tag in table.tags])
 
 
-def scaled(frame: Frame, rules: bytes) -> Frame:
-    """The frame with every raw slot turned into its tag's type."""
+def _rule(tag: Tag) -> bytes:
+    numerator, denominator = float(tag.scale.numerator), float(tag.scale.denominator)
+    return RULE.pack(numerator, denominator, tag.scale.offset, tag.raw, tag.scale.neutral and not tag.scale_by)
+
+
+def scaled(frame: Frame, rules: bytes, powers: Powers | None = None) -> Frame:
+    """The frame with every raw slot turned into its tag's type; by powers of ten of its own where tags ask for it."""
     if not rules:
         return frame
-    values = twin.scale(frame.tags, frame.status, frame.values, rules, frame.count)
+    status = frame.status
+    if powers is not None:
+        rules, status = powers.of(frame)
+    values = twin.scale(frame.tags, status, frame.values, rules, frame.count)
     # Written out: dataclasses.replace takes three times as long.
     return Frame(
         frame.device, frame.table, frame.count, frame.boot, frame.mono_us, frame.gateway_us, frame.tags,
-        frame.source_us, frame.status, values, frame.side, frame.server_us, frame.kind, frame.clock, frame.origin,
+        frame.source_us, status, values, frame.side, frame.server_us, frame.kind, frame.clock, frame.origin,
     )  # fmt: skip

@@ -7,6 +7,7 @@ from tidegate.model.frame import Frame, Kind, Origin
 from tidegate.model.tag import TagTable
 from tidegate.shape.compute import Computer
 from tidegate.shape.deadband import deadband_rules, fresh_memory, thinned
+from tidegate.shape.power import Powers
 from tidegate.shape.recipe import Recipe
 from tidegate.shape.scale import scale_rules, scaled
 
@@ -18,6 +19,7 @@ class _Shape:
     table: TagTable
     kept: TagTable
     scale: bytes
+    powers: Powers | None
     deadband: bytes
     memory: bytearray
     computer: Computer | None
@@ -50,7 +52,7 @@ class Shaper:
         if frame.kind != Kind.DATA:
             return frame
         shape = self._shapes[frame.table]
-        values = scaled(frame, shape.scale)
+        values = scaled(frame, shape.scale, shape.powers)
         if shape.computer is not None:
             values = shape.computer.compute(values)
         if frame.origin == Origin.BACKFILL:
@@ -71,4 +73,6 @@ class Shaper:
 def _shape(table: TagTable, recipe: Recipe | None) -> _Shape:
     kept = table if recipe is None else recipe.kept
     computer = None if recipe is None else Computer(recipe)
-    return _Shape(table, kept, scale_rules(table), deadband_rules(kept), fresh_memory(kept), computer)
+    rules = scale_rules(table)
+    powers = Powers(table, rules) if any(tag.scale_by for tag in table.tags) else None
+    return _Shape(table, kept, rules, powers, deadband_rules(kept), fresh_memory(kept), computer)

@@ -30,6 +30,7 @@ cdef enum:
 cdef enum:
     SWAP_BYTES = 0x10
     SWAP_REGISTERS = 0x20
+    SWAP_HALVES = 0x40
     STEP_BYTES = 8
     SLOT_BYTES = 8
 cdef Py_ssize_t[10] WIDTH_BYTES = [1, 2, 2, 2, 2, 2, 2, 4, 4, 8]
@@ -88,6 +89,8 @@ def decode(bytes block not None, bytes steps not None, bytearray values not None
             slot = <uint64_t><int64_t><int32_t>number(data + start, 2, step.code)
         elif what == WIDE:
             slot = number(data + start, 4, step.code)
+            if step.code & SWAP_HALVES:
+                slot = slot << 32 | slot >> 32
         elif what == BIT:
             slot = data[start] >> (step.place & 7) & 1
         elif what == REGISTER_BIT:

@@ -1,8 +1,9 @@
 """Registers and bits into value slots, pure: the specification of `_codec_c.pyx` and its oracle in the tests.
 
 A step is 8 bytes: slot u32, place u16, code u8, bit u8. The low four bits of the code say what lies at the place, bit
-4 swaps the bytes of each register, bit 5 the order of the registers. The place counts bytes of the block, or bits for
-BIT. Registers come big-endian (Modbus Application Protocol V1.1b3, §4.2), bits least significant first (§6.1).
+4 swaps the bytes of each register, bit 5 the order of the registers, bit 6 the halves of four registers. The place
+counts bytes of the block, or bits for BIT. Registers come big-endian (Modbus Application Protocol V1.1b3, §4.2), bits
+least significant first (§6.1).
 """
 
 from struct import Struct
@@ -11,7 +12,7 @@ STEP = Struct("<IHBB")
 SLOT_BYTES = 8
 
 BIT, REGISTER_BIT, TRUTH, INT8, UINT8, INT16, UINT16, INT32, UINT32, WIDE = range(10)
-SWAP_BYTES, SWAP_REGISTERS = 0x10, 0x20
+SWAP_BYTES, SWAP_REGISTERS, SWAP_HALVES = 0x10, 0x20, 0x40
 
 WIDTH_BYTES = (1, 2, 2, 2, 2, 2, 2, 4, 4, 8)
 SIGNED = (INT8, INT16, INT32)
@@ -51,6 +52,8 @@ def in_order(data: bytes, code: int) -> bytes:
         registers = [register[::-1] for register in registers]
     if code & SWAP_REGISTERS:
         registers.reverse()
+    if code & SWAP_HALVES and len(registers) == 4:
+        registers = registers[2:] + registers[:2]
     return b"".join(registers)
 
 

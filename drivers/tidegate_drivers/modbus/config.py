@@ -7,18 +7,32 @@ import ipaddress
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 from itertools import pairwise
 
 from tidegate.errors import Problem
 from tidegate.model.device import Device
 from tidegate.model.option import Options
 from tidegate.model.tag import Tag, Type
+from tidegate_drivers.modbus.absent import parse_absent
+from tidegate_drivers.modbus.point import (
+    ADDRESS_MAX,
+    ENCODINGS,
+    FUNCTIONS,
+    MODICON,
+    ORDER_WORDS,
+    ORDERS,
+    PREFIXES,
+    SWAP_HALVES,
+    UTF8,
+    UTF16,
+    WIDTH_REGISTERS,
+    Function,
+    Point,
+)
 
 # Modbus Application Protocol Specification V1.1b3, §6.1 to §6.4.
 REGISTERS_MAX = 125
 BITS_MAX = 2000
-ADDRESS_MAX = 0xFFFF
 STRING_BYTES_MAX = 2 * REGISTERS_MAX
 
 PORT = 502
@@ -34,81 +48,9 @@ HOLE_REGISTERS = 16
 ADDRESS = re.compile(r"tcp://(?:\[([0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|([A-Za-z0-9_.-]+))(?::(\d{1,5}))?/?")
 PREFIXED = re.compile(r"(HR|IR|CO|DI)\s*(0x[0-9a-f]{1,4}|\d{1,5})", re.IGNORECASE)
 HEX = re.compile(r"0x[0-9a-f]{1,4}", re.IGNORECASE)
+# BCD has no sign that all devices agree on.
+DECIMAL = frozenset({Type.UINT16, Type.UINT32, Type.UINT64})
 HOW_TO_ADDRESS = 'Write HR0, IR0, CO0 or DI0 (as on the wire), or declare the table\'s base = 0, 1 or "modicon"'
-
-
-class Function(IntEnum):
-    """The four kinds of Modbus data, by the function code that reads them."""
-
-    COIL = 1
-    DISCRETE = 2
-    HOLDING = 3
-    INPUT = 4
-
-    @property
-    def word(self) -> str:
-        """How it is written in tag tables: `holding`."""
-        return self.name.lower()
-
-    @property
-    def of_bits(self) -> bool:
-        """Whether one address holds one bit, instead of a register of 16."""
-        return self <= Function.DISCRETE
-
-
-FUNCTIONS = {function.word: function for function in Function}
-PREFIXES = {"HR": Function.HOLDING, "IR": Function.INPUT, "CO": Function.COIL, "DI": Function.DISCRETE}
-MODICON = {"0": Function.COIL, "1": Function.DISCRETE, "3": Function.INPUT, "4": Function.HOLDING}
-
-# The same four for every width: bit 0 swaps the two bytes of each register, bit 1 the order of the registers.
-SWAP_BYTES, SWAP_REGISTERS = 1, 2
-ORDERS = {
-    "ABCD": 0, "BADC": SWAP_BYTES, "CDAB": SWAP_REGISTERS, "DCBA": SWAP_BYTES | SWAP_REGISTERS,
-    "AB": 0, "BA": SWAP_BYTES,
-    "ABCDEFGH": 0, "BADCFEHG": SWAP_BYTES, "GHEFCDAB": SWAP_REGISTERS, "HGFEDCBA": SWAP_BYTES | SWAP_REGISTERS,
-}  # fmt: skip
-ORDER_WORDS = ("ABCD", "BADC", "CDAB", "DCBA")
-
-WIDTH_REGISTERS = {
-    Type.BOOL: 1, Type.INT8: 1, Type.UINT8: 1, Type.INT16: 1, Type.UINT16: 1, Type.INT32: 2, Type.UINT32: 2,
-    Type.INT64: 4, Type.UINT64: 4, Type.FLOAT32: 2, Type.FLOAT64: 4,
-}  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """Where a tag lies: `size` registers (or bits) from wire address `address` on, and how to read them.
-
-    `order` holds the swap bits; `bit` (0 = least significant) is of one register; `length` is a string's, in bytes.
-    """
-
-    function: Function
-    address: int
-    size: int
-    kind: Type
-    order: int = 0
-    bit: int | None = None
-    length: int = 0
-
-    @property
-    def end(self) -> int:
-        """The first address after it."""
-        return self.address + self.size
-
-    def __str__(self) -> str:
-        place = f"{self.function.word} 0x{self.address:04X}"
-        if self.function.of_bits:
-            return f"{place}, 1 bit"
-        if self.bit is not None:
-            return f"{place}, bit {self.bit}"
-        registers = f"{self.size} register{'s' if self.size > 1 else ''}"
-        if self.kind == Type.STRING:
-            swapped = ", bytes swapped" if self.order & SWAP_BYTES else ""
-            return f"{place}, {registers}, string of {self.length} bytes{swapped}"
-        order = ORDER_WORDS[self.order]
-        if self.size == 1:
-            return f"{place}, {registers}, {self.kind.word}{' BA' if self.order & SWAP_BYTES else ''}"
-        return f"{place}, {registers}, {self.kind.word} {order}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,15 +132,20 @@ def parse_tag(tag: Tag, registers_max: int = REGISTERS_MAX) -> tuple[Point | Non
     """Where a tag lies, and what is wrong with its address and options; None when that is fatal."""
     options = Options(tag.options, tag.name, tag.row)
     place = _parse_address(tag.address.strip(), options)
-    order = _parse_order(options)
+    order = _parse_order(options, tag.raw)
     bit = options.whole("bit", -1, 0, 15)
     length = options.whole("length", 0, 1, STRING_BYTES_MAX)
+    bcd = _parse_coding(options, tag.raw)
+    absent = parse_absent(options, tag.raw, bcd)
+    encoding = ENCODINGS[options.word("encoding", UTF8, ENCODINGS)]
     options.refuse_unknown()
     if place is None:
         return None, options.problems
     function, address = place
     size = 1 if function.of_bits else WIDTH_REGISTERS.get(tag.raw, (length + 1) // 2)
     _check_kind(tag, function, bit, length, options)
+    if tag.raw == Type.STRING and encoding == UTF16 and length % 2:
+        options.wrong("length", f"{length} bytes are no whole letters of UTF-16", "Write an even number")
     if size > registers_max:
         options.wrong("length", f"{size} registers in one piece, and the device gives at most {registers_max}",
                       "Shorten the string, or raise the device's registers_max")  # fmt: skip
@@ -206,7 +153,8 @@ def parse_tag(tag: Tag, registers_max: int = REGISTERS_MAX) -> tuple[Point | Non
         options.wrong("address", f"it ends behind 0x{ADDRESS_MAX:04X}", "Check address, base and type")
     if any(problem.fatal for problem in options.problems):
         return None, options.problems
-    return Point(function, address, size, tag.raw, order, bit if bit >= 0 else None, length), options.problems
+    found = Point(function, address, size, tag.raw, order, bit if bit >= 0 else None, length, absent, bcd, encoding)
+    return found, options.problems
 
 
 def _parse_address(text: str, options: Options) -> tuple[Function, int] | None:
@@ -257,11 +205,25 @@ def _listed() -> str:
     return ", ".join(FUNCTIONS)
 
 
-def _parse_order(options: Options) -> int:
+def _parse_order(options: Options, kind: Type) -> int:
+    """The swap bits of a tag of this type. What swaps halves leaves texts and single registers as they are."""
     text = options.text("order", "ABCD").upper()
     if text not in ORDERS:
         options.wrong("order", f"{text!r} is no byte order", f"Choose one of {', '.join(ORDER_WORDS)}")
-    return ORDERS.get(text, 0)
+    order, registers = ORDERS.get(text, 0), WIDTH_REGISTERS.get(kind, 1)
+    if order & SWAP_HALVES and registers == 2:
+        options.wrong("order", f"{text} is an order of four registers, and a {kind.word} has two",
+                      f"Give this tag an order of its own: {', '.join(ORDER_WORDS[:4])}")  # fmt: skip
+    return order if registers == 4 else order & ~SWAP_HALVES
+
+
+def _parse_coding(options: Options, kind: Type) -> bool:
+    """Whether the number is coded as BCD, in decimal digits of four bits."""
+    bcd = options.word("coding", "binary", ("binary", "bcd")) == "bcd"
+    if bcd and kind not in DECIMAL:
+        options.wrong("coding", f"a {kind.word} is not made of decimal digits",
+                      "Write uint16, uint32 or uint64 as type, or coding = binary")  # fmt: skip
+    return bcd
 
 
 def _check_kind(tag: Tag, function: Function, bit: int, length: int, options: Options) -> None:

@@ -12,7 +12,8 @@ from struct import Struct
 
 from tidegate.model.tag import Type
 from tidegate_drivers.modbus import codec
-from tidegate_drivers.modbus.config import BITS_MAX, HOLE_REGISTERS, REGISTERS_MAX, Function, Point
+from tidegate_drivers.modbus.config import BITS_MAX, HOLE_REGISTERS, REGISTERS_MAX
+from tidegate_drivers.modbus.point import Function, Point
 
 QUESTION = Struct(">BHH")
 BITS_PER_REGISTER = 16
@@ -78,6 +79,16 @@ class Request:
     def texts(self) -> tuple[tuple[int, int, Point], ...]:
         """The strings: slot, place in the reply's data in bytes, point."""
         return tuple((s, 2 * (p.address - self.address), p) for s, p in self.members if p.kind == Type.STRING)
+
+    @cached_property
+    def rules(self) -> bytes:
+        """What the refiner looks at once the slots are filled; empty where no tag asks for it."""
+        return b"".join(rule for s, p in self.members for rule, _ in codec.rules(s, p))
+
+    @cached_property
+    def marks(self) -> tuple[tuple[int, int], ...]:
+        """For each of the rules, in their order: the slot, and the status of a reading that it strikes."""
+        return tuple((s, mark) for s, p in self.members for _, mark in codec.rules(s, p))
 
     def __str__(self) -> str:
         return f"{self.function.word} 0x{self.address:04X} to 0x{self.address + self.count - 1:04X}"

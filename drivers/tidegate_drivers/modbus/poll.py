@@ -92,13 +92,15 @@ class Poll:
         plan = self._learn(outcomes, splits, link.time())
         count = len(self.group.tags)
         values, side = bytearray(SLOT_BYTES * count), bytearray()
-        unreadable: list[int] = []
+        marks: list[tuple[int, int]] = []
         for outcome in outcomes:
             if outcome.status == GOOD:
                 codec.decode(outcome.block, outcome.request.steps, values)
                 for slot, place, point in outcome.request.texts:
                     if not codec.decode_text(outcome.block, place, point, values, slot, side):
-                        unreadable.append(slot)
+                        marks.append((slot, BAD_DECODING_ERROR))
+                if outcome.request.rules:
+                    marks += [outcome.request.marks[i] for i in codec.refine(values, outcome.request.rules)]
         # One look at the clock for the whole frame: a step of it can't come between a time and what is said of it.
         now = self._clock.moment()
         ahead_us = now.wall_us - now.mono_us
@@ -107,8 +109,8 @@ class Poll:
             source_us = _spread(plan, [I64.pack(outcome.mono_us + ahead_us) for outcome in outcomes])
         if any(outcome.status for outcome in outcomes):
             status = _spread(plan, [U32.pack(outcome.status) for outcome in outcomes])
-        if unreadable:
-            status = _marked(status, count, unreadable, BAD_DECODING_ERROR)
+        if marks:
+            status = _marked(status, count, marks)
         return Frame(
             self.group.device, self._table, count, self._clock.boot, link.mono_us, link.mono_us + ahead_us, self._tags,
             source_us, status, bytes(values), bytes(side), clock=now.state,
@@ -234,9 +236,9 @@ def _spread(plan: Plan, items: list[bytes]) -> bytes:
     return b"".join([items[index] * length for index, length in plan.runs])
 
 
-def _marked(status: bytes, count: int, slots: Iterable[int], mark: int) -> bytes:
-    """A status column with a mark at some slots."""
+def _marked(status: bytes, count: int, marks: Iterable[tuple[int, int]]) -> bytes:
+    """A status column with marks at some slots."""
     column = bytearray(status * count if len(status) == U32.size else status)
-    for slot in slots:
+    for slot, mark in marks:
         U32.pack_into(column, U32.size * slot, mark)
     return bytes(column)
