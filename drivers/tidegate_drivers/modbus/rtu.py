@@ -29,7 +29,9 @@ HEARD_BYTES_MAX = 512
 # After a silent unit: as long again as it had, but no longer than this and the reply itself.
 QUIET_S_MAX = 0.5
 # The asker learns of the silence this much after its deadline at the latest; the next question waits for the rest.
-TELL_S_MAX = 0.7
+TELL_S_MAX = 0.6
+# After the answer to another question, a read goes on when that took no longer. Its deadline is put off by as much.
+CATCH_UP_S_MAX = 0.25
 # A line that is never silent is spoken into after so long.
 BABBLE_S_MAX = 0.1
 
@@ -71,7 +73,7 @@ class RtuLink(asyncio.Protocol):
         self._asked, self._of = Question(bytes(5), 0), 0
         self._sent = self._echo = b""
         self._heard = b""
-        self._timeout_s = self._until = self._began = 0.0
+        self._timeout_s = self._until = self._sent_at = 0.0
         # From when on the line is free; from when on it is used even if it is not silent; when silence is told.
         self._free_at = self._use_at = self._tell_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -185,7 +187,7 @@ class RtuLink(asyncio.Protocol):
         self._sent = body + crc16(body).to_bytes(CRC_BYTES, "little")
         self._echo = self._sent if self._line.echo else b""
         self._heard = b""
-        self._state = State.ASKED
+        self._state, self._sent_at = State.ASKED, now
         self._transport.write(self._sent)
         self._arm(min(self._until, now + self._timeout_s))
 
@@ -197,14 +199,21 @@ class RtuLink(asyncio.Protocol):
         self._heard = heard[end + CRC_BYTES :]
         self._state = State.IDLE
         self._free_at = now + self._line.pause_s
-        refused: Refused | None = None
+        refused: Refused | NoAnswer | None = None
         if asked is not self._questions[self._next]:
             # It answered the other question: nothing older can come.
             self._abandoned.forget(self._unit)
+            took_s = now - self._sent_at
+            if took_s <= CATCH_UP_S_MAX:
+                # What is to be read has all its time, or a slow unit would be given up again, for ever.
+                self._until += took_s
+            else:
+                # The next read asks it at once.
+                refused = NoAnswer(self._device, f"unit {self._unit} answers again, and no time was left to ask it")
         elif function & EXCEPTION_FLAG:
             code = heard[at + 2]
-            refused = Refused(self._device, f"exception {code}, {EXCEPTIONS.get(code, 'unknown')}", code)
-            self._replies[self._next] = refused
+            refusal = Refused(self._device, f"exception {code}, {EXCEPTIONS.get(code, 'unknown')}", code)
+            self._replies[self._next] = refused = refusal
             self._next += 1
         else:
             self.mono_us = mono_us
@@ -223,7 +232,7 @@ class RtuLink(asyncio.Protocol):
             waiting.set_result(heard[at + HEAD_BYTES : end])
 
     def _unasked(self, now: float) -> None:
-        """Bytes that nobody waits for: the line is not free yet, and a second reply says that the first was a late one."""
+        """Bytes that nobody waits for: the line is not free yet. After a second reply the first may be a late one."""
         if not self._heard:
             return
         second = find(self._heard, self._of, self._asked.pdu[0], self._asked.reply_bytes) >= 0
