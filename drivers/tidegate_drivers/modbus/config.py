@@ -141,7 +141,7 @@ def parse_device(device: Device) -> tuple[Settings | None, list[Problem]]:
     except ValueError as wrong:
         options.wrong("address", str(wrong), HOW_TO_WRITE)
         place = Place(device.address.strip().startswith("rtu"), device.address)
-    line = parse_line(options, place)
+    line = parse_line(device, options, place)
     unit = 1 if device.unit is None else device.unit
     if line and unit == 0:
         options.wrong("unit", "unit id 0 calls all units of a line, and none answers", "Choose 1 to 247")

@@ -64,11 +64,12 @@ class Line:
         return f"{self.baud} baud, 8{self.parity}{self.stop}" if self.baud else "RTU over TCP"
 
 
-def parse_line(options: Options, place: Place) -> Line | None:
-    """The settings of the line that a place is on; None, and a warning for each that is filled in, where it is none."""
+def parse_line(device: Device, options: Options, place: Place) -> Line | None:
+    """The settings of a device's line; None, and a warning for each that is filled in, where its place is on none."""
+    filled = {name for name in OF_LINES if device.options.get(name, "").strip()}
     if not place.framed:
         for name in OF_LINES:
-            if options.text(name):
+            if name in filled and options.text(name):
                 options.wrong(name, "a Modbus TCP device has no such setting", "Leave it empty here", fatal=False)
         return None
     turnaround_s = options.duration_s("turnaround", 0.0, 0.0, TURNAROUND_S_MAX)
@@ -78,7 +79,7 @@ def parse_line(options: Options, place: Place) -> Line | None:
             options.wrong(name, "a line carries one question at a time", "Leave it empty here", fatal=False)
     if not place.path:
         for name in ("baud", "parity", "stop"):
-            if options.text(name):
+            if name in filled and options.text(name):
                 options.wrong(name, "the serial server has this setting", "Set it there; leave it empty here", False)
         return Line(0, "N", 1, turnaround_s, echo)
     baud = options.word("baud", str(BAUD), [str(known) for known in BAUDS])
