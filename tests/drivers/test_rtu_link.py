@@ -263,6 +263,24 @@ def test_a_cancelled_question_is_given_up_like_a_silent_one() -> None:
     against(answer, story)
 
 
+def test_a_reply_that_was_due_when_a_line_closed_is_not_taken_on_the_next() -> None:
+    async def main(clock: Clock) -> None:
+        abandoned = Abandoned()
+        first, second = (RtuLink(clock, "the line", LINE, abandoned, True) for _ in range(2))
+        MemoryLine(first, lambda question: [])
+        asked = first.ask("m1", 7, TWO, 4, first.time() + TIMEOUT_S)
+        first.close()
+        with pytest.raises(NotConnected):
+            await asked
+        wire = MemoryLine(second, lambda question: [(0.01, honest(question))])
+
+        assert await ask(second) == DATA
+        assert [question[5] for _, question in wire.asked] == [1, 2]
+        second.close()
+
+    run_virtually(main)
+
+
 def test_two_askers_at_a_time_are_the_callers_mistake() -> None:
     async def story(link: RtuLink, wire: MemoryLine) -> None:
         first = link.ask("m1", 7, TWO, 4, link.time() + TIMEOUT_S)

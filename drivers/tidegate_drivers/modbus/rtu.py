@@ -118,6 +118,9 @@ class RtuLink(asyncio.Protocol):
             self._why_closed = why
             if self._transport is not None:
                 self._transport.abort()
+        if self._state is State.ASKED:
+            # A serial server may hand the late reply to the next connection.
+            self._abandoned.add(self._of, self._asked, self.time())
         self._rest()
         waiting, self._waiting = self._waiting, None
         if waiting is not None and not waiting.done():
