@@ -159,7 +159,8 @@ def test_two_spellings_of_one_address_are_one_bus(one: str, other: str) -> None:
 
 @pytest.mark.parametrize(
     "address",
-    ["", "10.0.0.7", "rtu:///dev/ttyUSB0", "tcp://", "tcp://::1:502", "tcp://[::x]", "tcp://h:0", "tcp://h:65536",
+    ["", "10.0.0.7", "rtu://ttyUSB0", "rtu:///dev/ttyUSB0?baud=9600", "rtu+tcp://h", "tcp://",
+     "tcp://::1:502", "tcp://[::x]", "tcp://h:0", "tcp://h:65536",
      "tcp://user@h", "tcp://h/path"],
 )  # fmt: skip
 def test_a_bad_device_address_is_a_problem_of_the_device(address: str) -> None:

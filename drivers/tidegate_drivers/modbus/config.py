@@ -3,7 +3,6 @@
 It opens nothing, and asks for nothing that the machine would have to answer.
 """
 
-import ipaddress
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +13,8 @@ from tidegate.model.device import Device
 from tidegate.model.option import Options
 from tidegate.model.tag import Tag, Type
 from tidegate_drivers.modbus.absent import parse_absent
+from tidegate_drivers.modbus.address import HOW_TO_WRITE, Place, parse_place
+from tidegate_drivers.modbus.line import OF_LINES, Line, check_port, parse_line
 from tidegate_drivers.modbus.point import (
     ADDRESS_MAX,
     ENCODINGS,
@@ -35,7 +36,6 @@ REGISTERS_MAX = 125
 BITS_MAX = 2000
 STRING_BYTES_MAX = 2 * REGISTERS_MAX
 
-PORT = 502
 UNIT_MAX = 255
 UNITS_RESERVED = range(248, 255)
 TIMEOUT_S = 1.0
@@ -45,7 +45,6 @@ CONNECTIONS_MAX = 16
 IN_FLIGHT_MAX = 16
 HOLE_REGISTERS = 16
 
-ADDRESS = re.compile(r"tcp://(?:\[([0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|([A-Za-z0-9_.-]+))(?::(\d{1,5}))?/?")
 PREFIXED = re.compile(r"(HR|IR|CO|DI)\s*(0x[0-9a-f]{1,4}|\d{1,5})", re.IGNORECASE)
 HEX = re.compile(r"0x[0-9a-f]{1,4}", re.IGNORECASE)
 # BCD has no sign that all devices agree on.
@@ -57,11 +56,12 @@ HOW_TO_ADDRESS = 'Write HR0, IR0, CO0 or DI0 (as on the wire), or declare the ta
 class Settings:
     """How one device is reached. `connections` is its bus's; `hole_registers_max` is what a request may read along.
 
-    `in_flight` is how many requests of one read may be under way at a time.
+    `in_flight` is how many requests of one read may be under way at a time. `line` is how RTU frames travel, None for
+    Modbus TCP.
     """
 
-    host: str
-    port: int
+    place: Place
+    line: Line | None
     unit: int
     timeout_s: float
     connections: int
@@ -71,55 +71,36 @@ class Settings:
 
     @property
     def bus(self) -> str:
-        """Host and port: the same for all devices that share a connection."""
-        return bus_key(self.host, self.port)
-
-
-def bus_key(host: str, port: int) -> str:
-    """`10.0.0.7:502`, `[::1]:502`."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def parse_host(address: str) -> tuple[str, int]:
-    """Host and port of `tcp://host[:port]`, in one spelling for all spellings of one IP address.
-
-    Raises ValueError that says what is wrong.
-    """
-    matched = ADDRESS.fullmatch(address.strip())
-    if matched is None:
-        raise ValueError(f"{address!r} is no address of a Modbus TCP device")
-    host = (matched[1] or matched[2]).lower()
-    port = int(matched[3] or PORT)
-    if not 0 < port <= 0xFFFF:
-        raise ValueError(f"there is no TCP port {port}")
-    if matched[1]:
-        try:
-            host = str(ipaddress.IPv6Address(host))
-        except ValueError:
-            raise ValueError(f"[{host}] is no IPv6 address") from None
-    return host, port
+        """Host and port, or the real path of the serial port: the same for all devices that share it."""
+        return self.place.bus
 
 
 def parse_device(device: Device) -> tuple[Settings | None, list[Problem]]:
     """The settings of a device, and what is wrong with its address, unit and options; None when that is fatal."""
     options = Options(device.options, device.name, device.row)
-    host, port = "", PORT
     try:
-        host, port = parse_host(device.address)
+        place = parse_place(device.address)
     except ValueError as wrong:
-        options.wrong("address", str(wrong), "Write tcp://10.0.0.7:502 or tcp://[fd00::7]:502")
+        options.wrong("address", str(wrong), HOW_TO_WRITE)
+        place = Place(device.address.strip().startswith("rtu"), device.address)
+    line = parse_line(device, options, place)
     unit = 1 if device.unit is None else device.unit
-    if not 0 <= unit <= UNIT_MAX:
+    if line and unit == 0:
+        options.wrong("unit", "unit id 0 calls all units of a line, and none answers", "Choose 1 to 247")
+    elif not 0 <= unit <= UNIT_MAX:
         options.wrong("unit", f"{unit} is no Modbus unit id", "Choose 1 to 247, or 255 or 0 for the TCP device itself")
     elif unit in UNITS_RESERVED:
         options.wrong("unit", f"unit id {unit} is reserved", "Choose 1 to 247, or 255 or 0", fatal=False)
+    timeout_s = options.duration_s("timeout", TIMEOUT_S, TIMEOUT_S_MIN, TIMEOUT_S_MAX)
+    connections = options.whole("connections", 1, 1, CONNECTIONS_MAX)
+    in_flight = options.whole("in_flight", 1, 1, IN_FLIGHT_MAX)
     settings = Settings(
-        host,
-        port,
+        place,
+        line,
         unit,
-        options.duration_s("timeout", TIMEOUT_S, TIMEOUT_S_MIN, TIMEOUT_S_MAX),
-        options.whole("connections", 1, 1, CONNECTIONS_MAX),
-        options.whole("in_flight", 1, 1, IN_FLIGHT_MAX),
+        timeout_s + (line.travel_s if line else 0.0),
+        1 if line else connections,
+        1 if line else in_flight,
         options.whole("registers_max", REGISTERS_MAX, 1, REGISTERS_MAX),
         options.whole("hole_registers_max", HOLE_REGISTERS, 0, REGISTERS_MAX),
     )
@@ -288,7 +269,7 @@ def check(devices: Sequence[Device]) -> list[Problem]:
     """Everything that is wrong with these devices, of any number of buses. Tables that devices share count once."""
     problems: list[Problem] = []
     seen: set[tuple[int, int]] = set()
-    connections: dict[str, tuple[int, str]] = {}
+    buses: dict[str, tuple[Settings, str]] = {}
     for device in devices:
         settings, found = parse_device(device)
         problems += found
@@ -299,10 +280,16 @@ def check(devices: Sequence[Device]) -> list[Problem]:
             problems += parse_points(device, registers_max)[1]
         if settings is None:
             continue
-        wanted, first = connections.setdefault(settings.bus, (settings.connections, device.name))
-        if wanted != settings.connections:
+        if settings.bus not in buses:
+            problems += check_port(device, settings.place)
+        theirs, first = buses.setdefault(settings.bus, (settings, device.name))
+        if theirs.connections != settings.connections:
             problems.append(
-                Problem("", device.name, f"{first} shares its bus {settings.bus} and has connections = {wanted}",
-                        "Give all devices of a bus the same number", device.row, "connections")
+                Problem("", device.name, f"{first} shares its bus {settings.bus} and has connections = "
+                        f"{theirs.connections}", "Give all devices of a bus the same number", device.row, "connections")
             )  # fmt: skip
+        if theirs.line != settings.line:
+            what = f"{first} shares its bus {settings.bus}: {theirs.line or 'TCP'} there, {settings.line or 'TCP'} here"
+            remedy = f"Give all devices of a line the same address, {', '.join(OF_LINES)}"
+            problems.append(Problem("", device.name, what, remedy, device.row, "baud" if settings.line else "address"))
     return problems

@@ -1,4 +1,4 @@
-"""Modbus over TCP: one bus (host and port) with the units behind it. It knows polls and links, not their bytes."""
+"""Modbus: one bus (host and port, or serial port) with its units. It knows polls and links, not their bytes."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -9,13 +9,17 @@ from tidegate.errors import ConfigError, NotConnected, Problem
 from tidegate.model.device import Device, Group
 from tidegate.model.frame import Frame
 from tidegate_drivers.modbus import config
-from tidegate_drivers.modbus.link import Link, connect
+from tidegate_drivers.modbus.abandoned import Abandoned
+from tidegate_drivers.modbus.address import parse_place
+from tidegate_drivers.modbus.link import Link, connect, dial
 from tidegate_drivers.modbus.plan import Limits, plan
 from tidegate_drivers.modbus.poll import Poll
+from tidegate_drivers.modbus.port import open_port
+from tidegate_drivers.modbus.rtu import RtuLink
 
 
 class ModbusDriver:
-    """The devices of one host and port, read over `connections` TCP connections, one read at a time on each."""
+    """The devices of one bus, read over `connections` TCP connections or one line, one read at a time on each."""
 
     contract: ClassVar[int] = DRIVER_CONTRACT
     name: ClassVar[str] = "modbus"
@@ -35,8 +39,9 @@ class ModbusDriver:
             device.name: config.parse_points(device, self._settings[device.name].registers_max)[0] for device in devices
         }
         self._polls: dict[tuple[str, str], Poll] = {}
-        self._links: list[Link] = []
-        self._free: list[Link] = []
+        self._links: list[Link | RtuLink] = []
+        self._free: list[Link | RtuLink] = []
+        self._abandoned = Abandoned()
 
     @classmethod
     def check(cls, devices: Sequence[Device]) -> list[Problem]:
@@ -45,8 +50,8 @@ class ModbusDriver:
 
     @classmethod
     def bus(cls, device: Device) -> str:
-        """Host and port, in one spelling. Raises ValueError when the address has none."""
-        return config.bus_key(*config.parse_host(device.address))
+        """Host and port, in one spelling, or the real path of the port. Raises ValueError when the address has none."""
+        return parse_place(device.address).bus
 
     @classmethod
     def describe(cls, device: Device) -> list[str]:
@@ -69,7 +74,7 @@ class ModbusDriver:
             poll.forget()
         try:
             for _ in range(self.connections):
-                self._links.append(await connect(self._bus.host, self._bus.port, self._clock))
+                self._links.append(await self._connect())
         except NotConnected as error:
             there = len(self._links)
             await self.close()
@@ -112,6 +117,17 @@ class ModbusDriver:
         links, self._links, self._free = self._links, [], []
         for link in links:
             link.close()
+
+    async def _connect(self) -> Link | RtuLink:
+        """A connection, or the line. Raises NotConnected."""
+        place, line, clock, abandoned = self._bus.place, self._bus.line, self._clock, self._abandoned
+        if line is None:
+            return await connect(place.host, place.port, clock)
+        if not place.path:
+            return await dial(place.host, place.port, lambda peer: RtuLink(clock, peer, line, abandoned, gives_up=True))
+        link = RtuLink(clock, place.path, line, abandoned, gives_up=False)
+        open_port(place.path, line, link)
+        return link
 
     def _poll(self, group: Group) -> Poll:
         """What reads this group, made at its first read: planning takes far longer than connecting again."""

@@ -18,7 +18,7 @@ import os
 import socket
 from collections.abc import Callable, Collection, Mapping, Sequence
 from struct import Struct
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from tidegate.clock import Clock
 from tidegate.errors import DriverError, InvalidReply, NoAnswer, NotConnected, Refused
@@ -57,18 +57,23 @@ EXCEPTIONS = {
     11: "gateway target did not respond",
 }
 
+Made = TypeVar("Made", bound=asyncio.BaseProtocol)
+
 
 async def connect(host: str, port: int, clock: Clock) -> "Link":
     """A connection to a Modbus TCP device. Raises NotConnected, after CONNECT_DEADLINE_S at the latest."""
+    return await dial(host, port, lambda peer: Link(clock, peer))
+
+
+async def dial(host: str, port: int, make: Callable[[str], Made]) -> Made:
+    """A TCP connection that `make(peer)` serves. Raises NotConnected, after CONNECT_DEADLINE_S at the latest."""
     peer = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     loop = asyncio.get_running_loop()
     # One address needs no race of several, which leaves much to the garbage collector.
     delay_s = None if _is_address(host) else HAPPY_EYEBALLS_DELAY_S
     try:
         async with asyncio.timeout(CONNECT_DEADLINE_S):
-            transport, link = await loop.create_connection(
-                lambda: Link(clock, peer), host, port, happy_eyeballs_delay=delay_s
-            )
+            transport, link = await loop.create_connection(lambda: make(peer), host, port, happy_eyeballs_delay=delay_s)
     except TimeoutError:
         raise NotConnected("", f"{peer} did not accept a connection within {CONNECT_DEADLINE_S:g} s") from None
     except (OSError, UnicodeError) as error:

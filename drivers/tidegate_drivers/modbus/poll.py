@@ -24,6 +24,7 @@ from tidegate.model.status import (
 from tidegate_drivers.modbus import codec
 from tidegate_drivers.modbus.link import Link, Question
 from tidegate_drivers.modbus.plan import Plan, Request, arrange
+from tidegate_drivers.modbus.rtu import RtuLink
 
 SLOT_BYTES = 8
 # Exceptions that asking again does not change: function, address, value.
@@ -83,7 +84,7 @@ class Poll:
         self._plan = self._whole
         self._resting.clear()
 
-    async def read(self, link: Link) -> Frame:
+    async def read(self, link: Link | RtuLink) -> Frame:
         """One reading of every tag. Raises what Driver.read does, when the unit gave nothing at all."""
         outcomes, splits = await self._ask(link)
         if len(outcomes) > 1:
@@ -116,7 +117,7 @@ class Poll:
             source_us, status, bytes(values), bytes(side), clock=now.state,
         )  # fmt: skip
 
-    async def _ask(self, link: Link) -> tuple[list[Outcome], int]:
+    async def _ask(self, link: Link | RtuLink) -> tuple[list[Outcome], int]:
         """Ask what there is to ask within the deadline: what became of each request, and how many were split."""
         deadline = link.time() + self.group.deadline_s
         todo = deque(Task(request) for request in self._plan.requests)
@@ -147,7 +148,7 @@ class Poll:
             outcomes.append(outcome)
         return outcomes, splits
 
-    async def _ask_all(self, link: Link, todo: deque[Task], outcomes: list[Outcome], deadline: float) -> None:
+    async def _ask_all(self, link: Link | RtuLink, todo: deque[Task], outcomes: list[Outcome], deadline: float) -> None:
         """Ask all that is to do, and wake up once for it; what was answered moves over to the outcomes.
 
         What is left to do has not been asked, or has what is wrong with it.
@@ -179,7 +180,7 @@ class Poll:
                 todo.append(Task(task.request, silence))
                 silence = None
 
-    async def _one(self, link: Link, request: Request, deadline: float) -> Outcome:
+    async def _one(self, link: Link | RtuLink, request: Request, deadline: float) -> Outcome:
         """Ask one request, once."""
         try:
             block = await link.ask(self.group.device, self._unit, request.question, request.reply_bytes, deadline)

@@ -1,6 +1,7 @@
-/* A Modbus TCP server on libmodbus, with tables from the command line.
+/* A Modbus server on libmodbus, with tables from the command line.
  * Usage: server HOST UNIT HOLDING INPUT COILS DISCRETE     words as hex, bits as 0 and 1
- * It prints its port. One connection at a time, as many devices have it. */
+ * It prints its port. One connection at a time, as many devices have it.
+ * HOST may be the path of a serial port: then it is an RTU unit, 19200 baud 8N1, and prints 0. */
 #include <errno.h>
 #include <modbus.h>
 #include <netinet/in.h>
@@ -46,7 +47,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: server HOST UNIT HOLDING INPUT COILS DISCRETE\n");
         return 2;
     }
-    context = modbus_new_tcp_pi(argv[1], "0");
+    context = argv[1][0] == '/' ? modbus_new_rtu(argv[1], 19200, 'N', 8, 1) : modbus_new_tcp_pi(argv[1], "0");
     map = modbus_mapping_new((int)strlen(argv[5]), (int)strlen(argv[6]), (int)strlen(argv[3]) / 4,
                              (int)strlen(argv[4]) / 4);
     if (context == NULL || map == NULL)
@@ -56,6 +57,17 @@ int main(int argc, char **argv)
     set_bits(argv[5], map->tab_bits);
     set_bits(argv[6], map->tab_input_bits);
     modbus_set_slave(context, atoi(argv[2]));
+    if (argv[1][0] == '/') {
+        if (modbus_connect(context) != 0) {
+            fprintf(stderr, "%s\n", modbus_strerror(errno));
+            return 1;
+        }
+        printf("0\n");
+        fflush(stdout);
+        for (;;)
+            if ((length = modbus_receive(context, query)) > 0)
+                modbus_reply(context, query, length, map);
+    }
     listening = modbus_tcp_pi_listen(context, 1);
     if (listening < 0) {
         fprintf(stderr, "%s\n", modbus_strerror(errno));

@@ -1,0 +1,56 @@
+"""Addresses of Modbus devices into places: a TCP address, or a serial port. It opens nothing."""
+
+import ipaddress
+import os
+import re
+from dataclasses import dataclass
+
+PORT = 502
+NETWORK = re.compile(r"(tcp|rtu\+tcp)://(?:\[([0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|([A-Za-z0-9_.-]+))(?::(\d{1,5}))?/?")
+SERIAL = re.compile(r"rtu://(/[^\s?#]+)")
+HOW_TO_WRITE = "Write tcp://10.0.0.7:502, rtu:///dev/ttyUSB0 or rtu+tcp://10.0.0.7:4001; IPv6 as tcp://[fd00::7]:502"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a bus is: `path` of a serial port, else `host` and `port`. `framed` by RTU, with a checksum, or by TCP."""
+
+    framed: bool
+    path: str = ""
+    host: str = ""
+    port: int = 0
+
+    @property
+    def bus(self) -> str:
+        """`10.0.0.7:502`, `[::1]:502`; of a serial port the path that its links lead to: one line has one owner."""
+        if self.path:
+            return os.path.realpath(self.path)
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_place(address: str) -> Place:
+    """The place of `tcp://host[:port]`, `rtu+tcp://host:port` or `rtu:///dev/name`.
+
+    One spelling for all spellings of one IP address. Raises ValueError that says what is wrong.
+    """
+    text = address.strip()
+    serial = SERIAL.fullmatch(text)
+    if serial:
+        return Place(True, serial[1])
+    if text.startswith("rtu:///") and "?" in text:
+        raise ValueError(f"{text!r} has settings behind the port; baud, parity and stop have columns of their own")
+    matched = NETWORK.fullmatch(text)
+    if matched is None:
+        raise ValueError(f"{text!r} is no address of a Modbus device")
+    framed, host = matched[1] != "tcp", (matched[2] or matched[3]).lower()
+    if framed and not matched[4]:
+        raise ValueError(f"{text} does not say the port, and serial servers have no usual one")
+    port = int(matched[4] or PORT)
+    if not 0 < port <= 0xFFFF:
+        raise ValueError(f"there is no TCP port {port}")
+    if matched[2]:
+        try:
+            host = str(ipaddress.IPv6Address(host))
+        except ValueError:
+            raise ValueError(f"[{host}] is no IPv6 address") from None
+    return Place(framed, "", host, port)

@@ -1,0 +1,318 @@
+"""One line of RTU units: questions, the replies found among whatever comes, silences. It knows no tags and no ports.
+
+    unit u8 | function u8 | address u16 | count u16 | CRC-16, low byte first          a question; replies: _rtu_py.py
+
+Sources: MODBUS over Serial Line V1.02 §2.4.1 and §2.5.1, Modbus Application Protocol V1.1b3 §6 and §7.
+
+    idle ──ask──▶ pausing ──line was silent──▶ asked ──the reply──▶ idle
+                                                 └── deadline ──▶ quiet, until the late reply can have passed ──▶ idle
+
+A frame is the reply when unit, function, byte count and checksum are right, wherever it lies among the bytes that came.
+Nothing else is ever taken, and nothing else closes a line: noise is part of it.
+"""
+
+import asyncio
+import math
+from collections.abc import Callable, Sequence
+from enum import Enum, auto
+
+from tidegate.clock import Clock
+from tidegate.errors import NoAnswer, NotConnected, Refused
+from tidegate_drivers.modbus.abandoned import Abandoned
+from tidegate_drivers.modbus.framing import crc16, find
+from tidegate_drivers.modbus.line import Line
+from tidegate_drivers.modbus.link import EXCEPTION_FLAG, EXCEPTIONS, SILENT_MAX, Question, Reply
+
+HEAD_BYTES, CRC_BYTES = 3, 2
+# Noise in front of a reply, and the reply: what is older is dropped.
+HEARD_BYTES_MAX = 512
+# After a silent unit: as long again as it had, but no longer than this and the reply itself.
+QUIET_S_MAX = 0.5
+# The asker learns of the silence this much after its deadline at the latest; the next question waits for the rest.
+TELL_S_MAX = 0.6
+# After the answer to another question, a read goes on when that took no longer. Its deadline is put off by as much.
+CATCH_UP_S_MAX = 0.25
+# A line that is never silent is spoken into after so long.
+BABBLE_S_MAX = 0.1
+
+
+class State(Enum):
+    """What a line does; see the module."""
+
+    IDLE = auto()
+    PAUSING = auto()
+    ASKED = auto()
+    QUIET = auto()
+
+
+class RtuLink(asyncio.Protocol):
+    """One line, with at most one asker, and one question under way. After `closed` it is never used again.
+
+    `gives_up` says whether several silent questions in a row mean that the connection is dead: on TCP, not on a port.
+    """
+
+    def __init__(self, clock: Clock, peer: str, line: Line, abandoned: Abandoned, gives_up: bool) -> None:
+        self._clock = clock
+        self._peer = peer
+        self._line = line
+        self._abandoned = abandoned
+        self._silent_max = SILENT_MAX if gives_up else 0
+        self._loop = asyncio.get_running_loop()
+        # The clock of `ask`'s deadlines, in seconds.
+        self.time: Callable[[], float] = self._loop.time
+        self.mono_us = 0
+        self._transport: asyncio.Transport | None = None
+        self._why_closed = ""
+        self._state = State.IDLE
+        self._waiting: asyncio.Future[bytes] | None = None
+        self._device, self._unit = "", 0
+        self._questions: Sequence[Question] = ()
+        self._replies: list[Reply] = []
+        self._next = 0
+        # The question under way, or the last one, its unit, its frame, and the echo if it is still to come.
+        self._asked, self._of = Question(bytes(5), 0), 0
+        self._sent = self._echo = b""
+        self._heard = b""
+        self._timeout_s = self._until = self._sent_at = 0.0
+        # From when on the line is free; from when on it is used even if it is not silent; when silence is told.
+        self._free_at = self._use_at = self._tell_at = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._silent = 0
+        self._what = ""
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has ended, by the other side or by us."""
+        return bool(self._why_closed)
+
+    def ask(self, device: str, unit: int, question: bytes, reply_bytes: int, deadline: float) -> asyncio.Future[bytes]:
+        """Send a question and return a future of the reply's data bytes; see Link.ask."""
+        return self.ask_all(device, unit, (Question(question, reply_bytes),), math.inf, deadline)[1]
+
+    def ask_all(
+        self, device: str, unit: int, questions: Sequence[Question], timeout_s: float, until: float, at_once: int = 1
+    ) -> tuple[list[Reply], asyncio.Future[bytes]]:
+        """Ask several questions, one after the other; see Link.ask_all. A pause of the line does not count as silence.
+
+        The future raises NotConnected, NoAnswer or Refused.
+        """
+        waiting: asyncio.Future[bytes] = self._loop.create_future()
+        if self._waiting is not None:
+            if not self._waiting.done():
+                raise RuntimeError("a line has one asker at a time")
+            self._give_up(self.time())
+        self._questions, self._replies, self._next = questions, [None] * len(questions), 0
+        if self._why_closed or self._transport is None:
+            waiting.set_exception(NotConnected(device, self._why_closed or "not connected yet"))
+            return self._replies, waiting
+        self._waiting = waiting
+        self._device, self._unit = device, unit
+        now = self.time()
+        self._timeout_s, self._until = timeout_s, until + max(0.0, self._free_at - now)
+        self._begin(now)
+        return self._replies, waiting
+
+    def close(self, why: str = "closed") -> None:
+        """Close the line; whoever waits gets NotConnected. May be called in any state, more than once."""
+        if not self._why_closed:
+            self._why_closed = why
+            if self._transport is not None:
+                self._transport.abort()
+        if self._state is State.ASKED:
+            # A serial server may hand the late reply to the next connection.
+            self._abandoned.add(self._of, self._asked, self.time())
+        self._rest()
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None and not waiting.done():
+            waiting.set_exception(NotConnected(self._device, why))
+
+    # What follows is called by the event loop.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The line is open."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        if self._why_closed:
+            transport.abort()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The line is gone; a question under way fails at once instead of at its deadline."""
+        why = f"{self._peer} closed the connection" if error is None else f"{self._peer} is gone: {error}"
+        self.close(why)
+        # The two must not hold each other.
+        self._transport = None
+
+    def data_received(self, data: bytes) -> None:
+        """Look for the reply in what has come so far."""
+        now = self.time()
+        self._silent = 0
+        if self._state is State.ASKED and (self._waiting is None or self._waiting.done()):
+            self._give_up(now)
+        self._heard = (self._heard + data)[-HEARD_BYTES_MAX:]
+        if self._state is not State.ASKED:
+            self._unasked(now)
+            return
+        if self._echo:
+            at = self._heard.find(self._echo)
+            if at < 0:
+                return
+            self._heard = self._heard[at + len(self._echo) :]
+            self._echo = b""
+        at = self._find()
+        if at >= 0:
+            self._take(at, now)
+
+    def _find(self) -> int:
+        """Where the reply to the question under way begins, -1 when it is not there."""
+        function, reply_bytes = self._asked.pdu[0], self._asked.reply_bytes
+        at = find(self._heard, self._of, function, reply_bytes)
+        if at >= 0 and not self._line.echo and self._heard[at : at + len(self._sent)] == self._sent:
+            # An echo that nobody told of, which has the form of a reply of three bytes.
+            later = find(self._heard[at + 1 :], self._of, function, reply_bytes)
+            return at + 1 + later if later >= 0 else -1
+        return at
+
+    def _begin(self, now: float) -> None:
+        """Ask the next question as soon as the line is free."""
+        self._use_at = max(now, self._free_at) + BABBLE_S_MAX
+        if now < self._free_at:
+            self._state = State.PAUSING
+            self._arm(self._free_at)
+        else:
+            self._send(now)
+
+    def _send(self, now: float) -> None:
+        """Send the next question, or what must be asked before it."""
+        assert self._transport is not None
+        question = self._questions[self._next]
+        self._asked, self._of = self._abandoned.first(self._unit, question, now) or question, self._unit
+        body = bytes([self._unit]) + self._asked.pdu
+        self._sent = body + crc16(body).to_bytes(CRC_BYTES, "little")
+        self._echo = self._sent if self._line.echo else b""
+        self._heard = b""
+        self._state, self._sent_at = State.ASKED, now
+        self._transport.write(self._sent)
+        self._arm(min(self._until, now + self._timeout_s))
+
+    def _take(self, at: int, now: float) -> None:
+        """Take the reply that begins there, and ask what is to be asked next; when nothing is, wake the asker."""
+        mono_us, heard, asked = self._clock.mono_us(), self._heard, self._asked
+        function = heard[at + 1]
+        end = at + HEAD_BYTES + (0 if function & EXCEPTION_FLAG else asked.reply_bytes)
+        self._heard = heard[end + CRC_BYTES :]
+        self._state = State.IDLE
+        self._free_at = now + self._line.pause_s
+        refused: Refused | NoAnswer | None = None
+        if asked is not self._questions[self._next]:
+            # It answered the other question: nothing older can come.
+            self._abandoned.forget(self._unit)
+            took_s = now - self._sent_at
+            if took_s <= CATCH_UP_S_MAX:
+                # What is to be read has all its time, or a slow unit would be given up again, for ever.
+                self._until += took_s
+            else:
+                # The next read asks it at once.
+                refused = NoAnswer(self._device, f"unit {self._unit} answers again, and no time was left to ask it")
+        elif function & EXCEPTION_FLAG:
+            code = heard[at + 2]
+            refusal = Refused(self._device, f"exception {code}, {EXCEPTIONS.get(code, 'unknown')}", code)
+            self._replies[self._next] = refused = refusal
+            self._next += 1
+        else:
+            self.mono_us = mono_us
+            self._replies[self._next] = mono_us, heard[at + HEAD_BYTES : end]
+            self._next += 1
+        self._unasked(now)
+        if self._next < len(self._questions) and refused is None and now < self._until:
+            self._begin(now)
+            return
+        self._rest()
+        waiting, self._waiting = self._waiting, None
+        assert waiting is not None
+        if refused is not None:
+            waiting.set_exception(refused)
+        else:
+            waiting.set_result(heard[at + HEAD_BYTES : end])
+
+    def _unasked(self, now: float) -> None:
+        """Bytes that nobody waits for: the line is not free yet. After a second reply the first may be a late one."""
+        if not self._heard:
+            return
+        second = find(self._heard, self._of, self._asked.pdu[0], self._asked.reply_bytes) >= 0
+        if self._state is State.QUIET:
+            # The late reply has passed; without it the silence lasts, and longer where something else is on its way.
+            self._free_at = now + self._line.pause_s if second else max(self._free_at, now + self._line.pause_s)
+            self._arm(min(self._free_at, self._tell_at))
+        else:
+            self._free_at = max(self._free_at, now + self._line.pause_s)
+            if second:
+                self._abandoned.add(self._of, self._asked, now)
+        if second:
+            self._heard = b""
+
+    def _give_up(self, now: float) -> None:
+        """The asker was cancelled: its reply may still come."""
+        self._waiting = None
+        if self._state is State.ASKED:
+            self._abandoned.add(self._of, self._asked, now)
+            self._free_at = now + self._quiet_s()
+        self._heard = b""
+        self._rest()
+
+    def _quiet_s(self) -> float:
+        """How long the line is left alone after a question without a reply."""
+        reply_s = (HEAD_BYTES + self._asked.reply_bytes + CRC_BYTES) * self._line.byte_s
+        return min(self._timeout_s, QUIET_S_MAX) + reply_s + self._line.pause_s
+
+    def _passed(self) -> None:
+        """The timer: what comes next follows from the state."""
+        self._timer = None
+        now, waiting = self.time(), self._waiting
+        if waiting is None or waiting.done():
+            self._give_up(now)
+        elif self._state is State.PAUSING:
+            if now < min(self._free_at, self._use_at):
+                self._arm(min(self._free_at, self._use_at))
+            else:
+                self._send(now)
+        elif self._state is State.ASKED:
+            self._fell_silent(now)
+        elif now < min(self._free_at, self._tell_at):
+            self._arm(min(self._free_at, self._tell_at))
+        else:
+            self._rest()
+            self._waiting = None
+            waiting.set_exception(NoAnswer(self._device, self._what))
+
+    def _fell_silent(self, now: float) -> None:
+        """The deadline: nothing is asked until the late reply can have passed."""
+        self._silent += 1
+        self._abandoned.add(self._of, self._asked, now)
+        if self._silent_max and self._silent >= self._silent_max:
+            self.close(f"{self._peer} sent nothing for {self._silent} questions")
+            return
+        self._what = f"unit {self._unit} did not answer in time"
+        if self._echo:
+            self._what += "; the echo of the question did not come either"
+        elif self._heard:
+            self._what += (
+                f", and {len(self._heard)} bytes came that are no reply to it: noise, other line settings, or "
+            )
+            self._what += "two units of one number"
+        self._free_at = now + self._quiet_s()
+        self._tell_at = now + TELL_S_MAX
+        self._heard = b""
+        self._state = State.QUIET
+        self._arm(min(self._free_at, self._tell_at))
+
+    def _rest(self) -> None:
+        """Nothing is under way, and no timer runs."""
+        self._state = State.IDLE
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _arm(self, at: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(at, self._passed)
