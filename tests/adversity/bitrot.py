@@ -23,10 +23,11 @@ Key = tuple[str, int]
 
 MEMORY = Path("/dev/shm")
 JOBS = 2
-# Blocks take more than a page, and a segment holds more than two hundred of them: with a page less than 1 % is lost.
-FRAMES_A_BLOCK = 12
-SETTINGS = {"segment_bytes": 640 << 10, "quota_bytes": 64 << 20, "commit_interval_s": 0.002}
-BLOCKS = 720
+# Blocks take more than a page, and a page of the tree leads to four of them or five. A segment is a fifth of what it is
+# in life, and holds more than a thousand blocks.
+FRAMES_A_BLOCK = 6
+SETTINGS = {"segment_bytes": 1536 << 10, "quota_bytes": 64 << 20, "commit_interval_s": 0.002}
+BLOCKS = 3400
 CASE_DEADLINE_S = 60.0
 # Shares of the flips: a sealed segment, the newest one with its journal, the rest control.db.
 SEALED, NEWEST = 0.5, 0.35
