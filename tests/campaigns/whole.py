@@ -48,7 +48,7 @@ CAMPAIGNS = (
     Campaign("outage", ("tests.campaigns.outage", "--outage-s", "20"), "2 of 20 s", 300),
     Campaign("clock", ("tests.campaigns.clock",), "5 steps", 150),
     Campaign("copies", ("tests.campaigns.copies",), "3 cases", 180),
-    Campaign("soak", ("tests.campaigns.soak", "90"), "90 s", 240),
+    Campaign("soak", ("tests.campaigns.soak", "180"), "180 s", 330),
     Campaign("demo", ("demo.run", "--seconds", "30", "--outage", "8"), "30 s", 120),
 )
 
