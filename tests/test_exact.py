@@ -6,7 +6,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -84,19 +84,40 @@ def table() -> str:
 
 
 def follow(folder: Path, broker: Mosquitto, machine: int) -> list[dict[str, Any]]:
-    """Run the gateway and a subscriber that proves; the data messages that it got."""
+    """Run a subscriber that proves and then the gateway, until data came; the frames that it got."""
     (folder / "exact.csv").write_text(table())
     (folder / "gateway.toml").write_text(CONFIG.format(host=LOOPBACK, modbus=machine, url=broker.url))
-    agent = subprocess.Popen([TIDEGATE, "run", str(folder / "gateway.toml")])
+    log, said = folder / "log", folder / "said"
+    with said.open("w") as out:
+        asked = [TIDEGATE, "tail", broker.url, "--log", str(log)]
+        tail = subprocess.Popen(asked, stdout=out, stderr=subprocess.STDOUT)
+    agent: subprocess.Popen[bytes] | None = None
     try:
-        time.sleep(0.5)
-        asked = [TIDEGATE, "tail", broker.url, "--seconds", "3", "--log", str(folder / "log")]
-        tail = subprocess.run(asked, capture_output=True, text=True, timeout=DEADLINE_S)
+        wait_until(lambda: "connected" in said.read_text())
+        agent = subprocess.Popen([TIDEGATE, "run", str(folder / "gateway.toml")])
+        # What was read before the broker was reached comes after what is live.
+        wait_until(lambda: 1 in {frame["seq"] for frame in frames_of(log)})
     finally:
-        agent.send_signal(signal.SIGTERM)
-        agent.wait(DEADLINE_S)
-    assert tail.returncode == 0, tail.stdout + tail.stderr
-    logged = [json.loads(line) for line in (folder / "log").read_text().splitlines()]
+        if agent is not None:
+            agent.send_signal(signal.SIGTERM)
+            agent.wait(DEADLINE_S)
+        tail.send_signal(signal.SIGINT)
+        tail.wait(DEADLINE_S)
+    assert tail.returncode == 0, said.read_text()
+    return frames_of(log)
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Wait for it; what comes of it not holding is seen by whoever looks next."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+def frames_of(log: Path) -> list[dict[str, Any]]:
+    """The frames of all data messages that a subscriber has logged in whole lines."""
+    lines = log.read_text().splitlines(keepends=True) if log.exists() else []
+    logged = [json.loads(line) for line in lines if line.endswith("\n")]
     messages = [m["payload"] for m in logged if m["topic"].endswith(("/live", "/backlog", "/replay"))]
     return [frame for message in messages for frame in message["frames"]]
 

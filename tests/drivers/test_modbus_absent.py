@@ -15,9 +15,9 @@ from tidegate.model.option import Options
 from tidegate.model.tag import Tag, Type
 from tidegate_drivers.modbus import _refine_c, _refine_py, codec
 from tidegate_drivers.modbus.absent import parse_absent
-from tidegate_drivers.modbus.config import parse_tag
 from tidegate_drivers.modbus.driver import ModbusDriver
 from tidegate_drivers.modbus.point import Point
+from tidegate_drivers.modbus.tags import parse_tag
 
 TWINS = pytest.mark.parametrize("twin", [_refine_c, _refine_py], ids=["compiled", "pure"])
 # How struct reads the registers of each type, and how wide it is.

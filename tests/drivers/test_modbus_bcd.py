@@ -12,9 +12,9 @@ from tidegate.model import status
 from tidegate.model.device import Device, Group
 from tidegate.model.tag import Tag, TagTable, Type
 from tidegate_drivers.modbus import _refine_c, _refine_py, codec
-from tidegate_drivers.modbus.config import parse_tag
 from tidegate_drivers.modbus.driver import ModbusDriver
 from tidegate_drivers.modbus.point import Point
+from tidegate_drivers.modbus.tags import parse_tag
 
 DIGITS = {Type.UINT16: 4, Type.UINT32: 8, Type.UINT64: 16}
 TWINS = (_refine_c, _refine_py)

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tidegate.model.frame import unpack_value
 from tidegate.model.tag import Tag, Type
 from tidegate_drivers.modbus import _codec_c, _codec_py, codec
-from tidegate_drivers.modbus.config import parse_tag
 from tidegate_drivers.modbus.point import SWAP_BYTES, Function, Point
+from tidegate_drivers.modbus.tags import parse_tag
 
 TWINS = pytest.mark.parametrize("twin", [_codec_c, _codec_py], ids=["compiled", "pure"])
 # 0x0102030405060708 as each order puts it on the wire.

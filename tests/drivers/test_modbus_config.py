@@ -6,8 +6,8 @@ from tidegate.clock import Clock
 from tidegate.errors import ConfigError, Problem
 from tidegate.model.device import Device, Group
 from tidegate.model.tag import Tag, TagTable, Type
-from tidegate_drivers.modbus.config import parse_tag
 from tidegate_drivers.modbus.driver import ModbusDriver
+from tidegate_drivers.modbus.tags import parse_tag
 
 
 def tag(address: str, kind: Type = Type.UINT16, name: str = "a", row: int | None = 2, **options: str) -> Tag:

@@ -8,7 +8,8 @@ import pytest
 
 from tidegate.clock import Clock
 from tidegate.errors import InvalidReply, NoAnswer, Refused
-from tidegate_drivers.modbus.link import Link, Question, connect
+from tidegate_drivers.modbus.dial import dial
+from tidegate_drivers.modbus.link import Link, Question
 
 QUESTION = bytes.fromhex("0300000002")
 
@@ -16,7 +17,7 @@ QUESTION = bytes.fromhex("0300000002")
 def run(serve: Any, answer: Any, story: Callable[[Link, Any], Coroutine[Any, Any, None]]) -> None:
     async def main() -> None:
         async with serve(answer) as peer:
-            link = await connect("127.0.0.1", peer.port, Clock())
+            link = await dial("127.0.0.1", peer.port, lambda name: Link(Clock(), name))
             try:
                 await story(link, peer)
             finally:

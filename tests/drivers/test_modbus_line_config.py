@@ -7,8 +7,8 @@ import pytest
 
 from tidegate.model.device import Device
 from tidegate_drivers.modbus.address import parse_place
-from tidegate_drivers.modbus.config import parse_device
 from tidegate_drivers.modbus.driver import ModbusDriver
+from tidegate_drivers.modbus.settings import parse_device
 
 
 @pytest.fixture

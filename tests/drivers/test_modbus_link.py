@@ -8,7 +8,8 @@ import pytest
 
 from tidegate.clock import Clock
 from tidegate.errors import DriverError, InvalidReply, NoAnswer, NotConnected, Refused
-from tidegate_drivers.modbus.link import ABANDONED_MAX, SILENT_MAX, Link, connect
+from tidegate_drivers.modbus.dial import dial
+from tidegate_drivers.modbus.link import ABANDONED_MAX, SILENT_MAX, Link
 
 QUESTION = bytes.fromhex("0300000002")
 DATA = bytes.fromhex("11223344")
@@ -27,7 +28,7 @@ def ask(link: Link, deadline_s: float = 2.0) -> "asyncio.Future[bytes]":
 def run(serve: Any, answer: Any, story: Callable[[Link, Any], Coroutine[Any, Any, None]]) -> None:
     async def main() -> None:
         async with serve(answer) as peer:
-            link = await connect("127.0.0.1", peer.port, Clock())
+            link = await dial("127.0.0.1", peer.port, lambda name: Link(Clock(), name))
             try:
                 await story(link, peer)
             finally:
@@ -354,6 +355,6 @@ def test_nobody_listening_is_not_connected_with_the_address() -> None:
         server.close()
         await server.wait_closed()
         with pytest.raises(NotConnected, match=f"127.0.0.1:{port}"):
-            await connect("127.0.0.1", port, Clock())
+            await dial("127.0.0.1", port, lambda name: Link(Clock(), name))
 
     asyncio.run(main())

@@ -12,9 +12,9 @@ from tidegate.model.device import Group
 from tidegate.model.frame import unpack_value
 from tidegate.model.tag import Tag, Type
 from tidegate_drivers.modbus import codec
-from tidegate_drivers.modbus.config import parse_tag
 from tidegate_drivers.modbus.driver import ModbusDriver
 from tidegate_drivers.modbus.point import Point
+from tidegate_drivers.modbus.tags import parse_tag
 
 # Letters, none of which ends a text or fills it up.
 LETTERS = st.characters(min_codepoint=0x21, max_codepoint=0x10FFFF, exclude_categories=("Cs", "Zs"))

@@ -11,11 +11,14 @@ from tidegate.model.frame import Frame
 from tidegate_drivers.modbus import config
 from tidegate_drivers.modbus.abandoned import Abandoned
 from tidegate_drivers.modbus.address import parse_place
-from tidegate_drivers.modbus.link import Link, connect, dial
+from tidegate_drivers.modbus.dial import dial
+from tidegate_drivers.modbus.link import Link
 from tidegate_drivers.modbus.plan import Limits, plan
 from tidegate_drivers.modbus.poll import Poll
 from tidegate_drivers.modbus.port import open_port
 from tidegate_drivers.modbus.rtu import RtuLink
+from tidegate_drivers.modbus.settings import parse_device
+from tidegate_drivers.modbus.tags import parse_points, parse_tag
 
 
 class ModbusDriver:
@@ -30,13 +33,13 @@ class ModbusDriver:
             raise ConfigError(fatal)
         self._clock = clock
         self._devices = {device.name: device for device in devices}
-        parsed = {device.name: config.parse_device(device)[0] for device in devices}
+        parsed = {device.name: parse_device(device)[0] for device in devices}
         self._settings = {name: settings for name, settings in parsed.items() if settings is not None}
         if len({settings.bus for settings in self._settings.values()}) != 1:
             raise ValueError("a driver object has the devices of one bus")
         self._bus = next(iter(self._settings.values()))
         self._points = {
-            device.name: config.parse_points(device, self._settings[device.name].registers_max)[0] for device in devices
+            device.name: parse_points(device, self._settings[device.name].registers_max)[0] for device in devices
         }
         self._polls: dict[tuple[str, str], Poll] = {}
         self._links: list[Link | RtuLink] = []
@@ -58,7 +61,7 @@ class ModbusDriver:
         """`input 0x0000, 2 registers, float32 ABCD` for each tag; what is wrong with it where it can't be read."""
         lines = []
         for tag in device.table.tags:
-            point, problems = config.parse_tag(tag)
+            point, problems = parse_tag(tag)
             lines.append(str(point) if point else "; ".join(problem.what for problem in problems))
         return lines
 
@@ -122,7 +125,7 @@ class ModbusDriver:
         """A connection, or the line. Raises NotConnected."""
         place, line, clock, abandoned = self._bus.place, self._bus.line, self._clock, self._abandoned
         if line is None:
-            return await connect(place.host, place.port, clock)
+            return await dial(place.host, place.port, lambda peer: Link(clock, peer))
         if not place.path:
             return await dial(place.host, place.port, lambda peer: RtuLink(clock, peer, line, abandoned, gives_up=True))
         link = RtuLink(clock, place.path, line, abandoned, gives_up=False)

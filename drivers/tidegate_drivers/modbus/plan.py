@@ -12,8 +12,8 @@ from struct import Struct
 
 from tidegate.model.tag import Type
 from tidegate_drivers.modbus import codec
-from tidegate_drivers.modbus.config import BITS_MAX, HOLE_REGISTERS, REGISTERS_MAX
-from tidegate_drivers.modbus.point import Function, Point
+from tidegate_drivers.modbus.point import BITS_MAX, REGISTERS_MAX, Function, Point
+from tidegate_drivers.modbus.settings import HOLE_REGISTERS
 
 QUESTION = Struct(">BHH")
 BITS_PER_REGISTER = 16

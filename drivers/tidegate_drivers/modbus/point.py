@@ -7,6 +7,9 @@ from tidegate.model.tag import Type
 
 # Modbus Application Protocol Specification V1.1b3, §4.4.
 ADDRESS_MAX = 0xFFFF
+# The most of one request, §6.1 to §6.4 there.
+REGISTERS_MAX = 125
+BITS_MAX = 2000
 
 
 class Function(IntEnum):
