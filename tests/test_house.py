@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "local": {"errors"},
     "notify": set(),
     "logs": set(),
+    "loop": set(),
     "watchdog": {"model", "notify"},
     "model": {"errors", "twins", "clock"},
     "acquire": {"errors", "clock", "model"},
@@ -35,7 +36,7 @@ MAY_IMPORT = {
     "profiles": {"errors", "clock", "model", "acquire", "shape"},
     "config": {"errors", "clock", "model", "secret", "acquire", "shape", "buffer", "publish", "profiles"},
     "tail": {"errors", "proof", "secret", "logs"},
-    "doctor": {"errors", "clock", "twins", "buffer", "publish", "config"},
+    "doctor": {"errors", "clock", "loop", "twins", "buffer", "publish", "config"},
     "health": {"errors", "clock", "twins", "acquire", "buffer", "publish"},
     "stages": {"clock", "errors", "model", "acquire", "shape", "buffer", "publish", "config", "plural"},
     "answers": {"errors", "buffer", "publish", "health", "stages"},
@@ -44,8 +45,8 @@ MAY_IMPORT = {
         "notify", "watchdog", "clockwatch", "stages", "answers", "plural",
     },
     "cli": {
-        "errors", "clock", "twins", "secret", "proof", "model", "acquire", "shape", "buffer", "publish", "config",
-        "doctor", "gateway", "health", "local", "tail", "notify", "logs", "profiles", "plural",
+        "errors", "clock", "loop", "twins", "secret", "proof", "model", "acquire", "shape", "buffer", "publish",
+        "config", "doctor", "gateway", "health", "local", "tail", "notify", "logs", "profiles", "plural",
     },
 }  # fmt: skip
 DRIVERS_MAY_IMPORT = (

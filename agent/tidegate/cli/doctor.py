@@ -20,7 +20,7 @@ from tidegate.doctor.agent import Told, examine_targets
 from tidegate.doctor.broker import examine_brokers
 from tidegate.doctor.disk import examine_disk
 from tidegate.doctor.finding import Finding, Level, fault, ok, warning
-from tidegate.doctor.parts import examine_twins
+from tidegate.doctor.parts import examine_loop, examine_twins
 from tidegate.doctor.timekeeping import examine_clock
 from tidegate.errors import ConfigError
 from tidegate.local import SOCKET_NAME, AgentSilent, ask
@@ -61,6 +61,7 @@ def _machine(source: Source) -> Iterator[Finding]:
     yield from examine_clock(Clock(source=source))
     packages = {found.__module__.partition(".")[0] for found in drivers().values()}
     yield from examine_twins({"tidegate", *packages})
+    yield from examine_loop()
     for problem in broken():
         yield warning("drivers", f"{problem.key}: {problem.what}", problem.remedy)
     yield from examine_serial()

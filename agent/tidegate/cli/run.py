@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from tidegate import logs, twins
+from tidegate import logs, loop, twins
 from tidegate.acquire.registry import broken, drivers
 from tidegate.clock import Clock
 from tidegate.config.apart import load_apart
@@ -38,8 +38,9 @@ def command(config: Path, log_level: str, log_format: str) -> None:
     # Looks into the drivers, so that their twins are chosen, too.
     problems = (*broken(), *loaded.warnings)
     chosen = twins.running()
-    pure = [name for name, which in chosen.items() if which == "pure"]
-    log.info("tidegate %s, %s", number, f"pure: {', '.join(pure)}" if pure else f"{len(chosen)} compiled twins")
+    pure = [name for name, twin in chosen.items() if twin == "pure"]
+    which = f"pure: {', '.join(pure)}" if pure else f"{len(chosen)} compiled twins"
+    log.info("tidegate %s, %s, %s", number, which, loop.name())
     for problem in problems:
         log.warning("%s", problem)
 
@@ -47,7 +48,8 @@ def command(config: Path, log_level: str, log_format: str) -> None:
         _settle()
         return load_apart(config, os.environ)
 
-    asyncio.run(_run(loaded, number, again))
+    with asyncio.Runner(loop_factory=loop.new) as runner:
+        runner.run(_run(loaded, number, again))
 
 
 def _settle() -> None:
@@ -63,9 +65,9 @@ def _settle() -> None:
 async def _run(config: Config, number: str, again: Callable[[], Config]) -> None:
     _settle()
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
+    running = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, stop.set)
+        running.add_signal_handler(name, stop.set)
     gateway = Gateway(config, drivers(), Clock(source=config.clock), number, Notifier(os.environ), again)
-    loop.add_signal_handler(signal.SIGHUP, gateway.reload)
+    running.add_signal_handler(signal.SIGHUP, gateway.reload)
     await gateway.run(stop)

@@ -1,10 +1,10 @@
-"""Which twin runs of every hot path, of the agent and of the drivers that are installed."""
+"""Which twin runs of every hot path, of the agent and of the drivers that are installed, and on which event loop."""
 
 import importlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from tidegate import twins
+from tidegate import loop, twins
 from tidegate.doctor.finding import Finding, fault, ok, warning
 
 PURE = "_py.py"
@@ -27,6 +27,15 @@ def examine_twins(packages: Iterable[str]) -> Iterator[Finding]:
         yield warning("twins", f"{len(pure)} of {len(pure) + len(compiled)} run as pure Python, slower: {names}", how)
     elif compiled:
         yield ok("twins", f"all {len(compiled)} run compiled")
+
+
+def examine_loop() -> Iterator[Finding]:
+    """Both loops do; on 32-bit ARM there is no wheel for the faster one."""
+    if loop.name() == "uvloop":
+        yield ok("event loop", "uvloop")
+    else:
+        how = "Where it has a wheel (x86-64, 64-bit ARM): pip install uvloop"
+        yield warning("event loop", "asyncio's own, slower: uvloop is not there", how)
 
 
 def _stems(package: str) -> Iterator[str]:

@@ -7,6 +7,8 @@ import socket
 from collections.abc import Callable
 from typing import TypeVar
 
+from aiohappyeyeballs import start_connection
+
 from tidegate.errors import NotConnected
 
 CONNECT_DEADLINE_S = 5.0
@@ -21,20 +23,36 @@ async def dial(host: str, port: int, make: Callable[[str], Made]) -> Made:
     """A TCP connection that `make(peer)` serves. Raises NotConnected, after CONNECT_DEADLINE_S at the latest."""
     peer = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     loop = asyncio.get_running_loop()
-    # One address needs no race of several, which leaves much to the garbage collector.
-    delay_s = None if _is_address(host) else HAPPY_EYEBALLS_DELAY_S
     try:
         async with asyncio.timeout(CONNECT_DEADLINE_S):
-            transport, link = await loop.create_connection(lambda: make(peer), host, port, happy_eyeballs_delay=delay_s)
+            connection = await _connected(host, port)
+            try:
+                _, link = await loop.create_connection(lambda: make(peer), sock=connection)
+            except BaseException:
+                connection.close()
+                raise
     except TimeoutError:
         raise NotConnected("", f"{peer} did not accept a connection within {CONNECT_DEADLINE_S:g} s") from None
     except (OSError, UnicodeError) as error:
         raise NotConnected("", f"no connection to {peer}: {_why(error)}") from error
-    connection: socket.socket = transport.get_extra_info("socket")
+    return link
+
+
+async def _connected(host: str, port: int) -> socket.socket:
+    """A connected socket, of the first address that answers. Raises OSError or UnicodeError."""
+    loop = asyncio.get_running_loop()
+    if _is_address(host):
+        # One address needs no resolver's thread and no race of several, which leave much to the garbage collector.
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)[:1]
+        connection = await start_connection(found)
+    else:
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        connection = await start_connection(found, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY_S)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
-    return link
+    return connection
 
 
 def _is_address(host: str) -> bool:

@@ -15,7 +15,7 @@ import asyncio
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from struct import Struct
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from tidegate.clock import Clock
 from tidegate.errors import DriverError, InvalidReply, NoAnswer, NotConnected, Refused
@@ -163,7 +163,7 @@ class Link(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The connection stands."""
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast(asyncio.Transport, transport)
         self._transport = transport
         if self._why_closed:
             transport.abort()

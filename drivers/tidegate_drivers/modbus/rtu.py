@@ -15,6 +15,7 @@ import asyncio
 import math
 from collections.abc import Callable, Sequence
 from enum import Enum, auto
+from typing import cast
 
 from tidegate.clock import Clock
 from tidegate.errors import NoAnswer, NotConnected, Refused
@@ -130,7 +131,7 @@ class RtuLink(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The line is open."""
-        assert isinstance(transport, asyncio.Transport)
+        transport = cast(asyncio.Transport, transport)
         self._transport = transport
         if self._why_closed:
             transport.abort()
