@@ -28,7 +28,6 @@ ASKED_DEADLINE_S = 5.0
 RATIO_MAX = 2.0
 # A gateway that falls behind costs little.
 KEPT_MIN = 0.97
-REQUEST_REGISTERS_MAX = 125
 COMPILED = ROOT / "build" / "probe"
 SOURCE = Path(__file__).parent / "probe_columns.pyx"
 
@@ -37,18 +36,13 @@ SOURCE = Path(__file__).parent / "probe_columns.pyx"
 class Shape:
     """So many units of so many registers, each polled at this interval; each has an address of its own.
 
-    Ours has all requests of a poll in flight at a time, as the probe does.
+    Ours learns to have all requests of a poll in flight at a time, as the probe has them.
     """
 
     name: str
     units: int
     registers: int
     interval_ms: int
-
-    @property
-    def requests(self) -> int:
-        """How many a poll takes."""
-        return -(-self.registers // REQUEST_REGISTERS_MAX)
 
     @property
     def load(self) -> Load:
@@ -83,8 +77,6 @@ class Beside:
         self._progress = folder / "probe.progress"
         self._scene = Scene(folder, shape.load, Mosquitto(folder / "broker"))
         try:
-            with self._scene.configuration.open("a") as configuration:
-                configuration.write(f"[drivers.modbus]\nin_flight = {shape.requests}\n")
             self._gateway = self._scene.run_gateway()
             addresses = [f"127.0.0.1:{self._scene.ports[i % len(self._scene.ports)]}" for i in range(shape.units)]
             command = python(

@@ -1,12 +1,13 @@
 """The real Modbus driver against the hostile peer on virtual time: no sockets, a wire in memory, one round a seed.
 
 What runs of the product: the driver's `open`, `read` and `close`, its polls, plans, codec and links, as they are. What
-is put in its place: the loop's clock and `create_connection`.
+is put in its place: the loop's clock and its connections.
 """
 
 import asyncio
 import gc
 import selectors
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
@@ -67,12 +68,6 @@ class Wire(asyncio.Transport):
         self._sender = Sender(loop.peer, loop, self._give, self._hang_up)
         self._ended = False
 
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return self
-
-    def setsockopt(self, *options: int) -> None:
-        """As a socket's."""
-
     def is_closing(self) -> bool:
         return self._ended
 
@@ -128,12 +123,19 @@ class StillLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self.now_s
 
-    async def create_connection(self, factory: Callable[[], Any], *_: Any, **__: Any) -> Any:
+    async def getaddrinfo(self, *_: Any, **__: Any) -> Any:
+        return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", 1))]
+
+    async def sock_connect(self, sock: socket.socket, address: Any) -> None:
         drawn = self._chance.random() if self.peer.kinds is KINDS else 1.0
         if drawn < MUTE_SHARE:
             await asyncio.sleep(3600.0)
         if drawn < REFUSED_SHARE:
             raise ConnectionRefusedError(111, "Connection refused")
+
+    async def create_connection(self, factory: Callable[[], Any], *, sock: socket.socket, **_: Any) -> Any:
+        # It was never connected: what is said goes over a wire in memory.
+        sock.close()
         protocol = factory()
         wire = Wire(self, protocol)
         self.wires += 1

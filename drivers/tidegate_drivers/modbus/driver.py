@@ -5,12 +5,13 @@ from typing import ClassVar
 
 from tidegate.acquire.driver import DRIVER_CONTRACT, Sink
 from tidegate.clock import Clock
-from tidegate.errors import ConfigError, NotConnected, Problem
+from tidegate.errors import ConfigError, DriverError, NotConnected, Problem
 from tidegate.model.device import Device, Group
 from tidegate.model.frame import Frame
 from tidegate_drivers.modbus import config
 from tidegate_drivers.modbus.abandoned import Abandoned
 from tidegate_drivers.modbus.address import parse_place
+from tidegate_drivers.modbus.depth import Depth
 from tidegate_drivers.modbus.dial import dial
 from tidegate_drivers.modbus.link import Link
 from tidegate_drivers.modbus.plan import Limits, plan
@@ -40,6 +41,12 @@ class ModbusDriver:
         self._bus = next(iter(self._settings.values()))
         self._points = {
             device.name: parse_points(device, self._settings[device.name].registers_max)[0] for device in devices
+        }
+        # Behind one address, several units mostly are a line's: it takes one question at a time.
+        alone = len(devices) == 1
+        self._depths = {
+            name: Depth(settings.in_flight if alone or settings.in_flight else 1)
+            for name, settings in self._settings.items()
         }
         self._polls: dict[tuple[str, str], Poll] = {}
         self._links: list[Link | RtuLink] = []
@@ -101,11 +108,35 @@ class ModbusDriver:
             raise RuntimeError(f"{self._bus.bus}: more than {self.connections} reads at the same time")
         link = self._free.pop()
         try:
-            return await self._poll(group).read(link)
+            return await self._read(self._poll(group), link)
         finally:
             # After a close in the meantime the link is none of ours any more.
             if link in self._links:
                 self._free.append(link)
+
+    async def _read(self, poll: Poll, link: Link | RtuLink) -> Frame:
+        """A frame; behind it, while nobody else uses the link, what there is to learn of the device."""
+        depth, begun = self._depths[poll.group.device], link.time()
+        try:
+            frame = await poll.read(link)
+        except DriverError:
+            depth.doubted(link.time())
+            raise
+        questions = depth.trial(poll.answered, link.time())
+        until = begun + poll.group.deadline_s
+        if questions and link.time() < begun + poll.group.deadline_s / 2:
+            settings = self._settings[poll.group.device]
+            try:
+                _, asked = link.ask_all(
+                    poll.group.device, settings.unit, questions, settings.timeout_s, until, len(questions)
+                )
+                await asked
+            except DriverError:
+                # A connection that this has closed is found closed by the next read.
+                depth.failed()
+            else:
+                depth.passed(len(questions))
+        return frame
 
     async def subscribe(self, groups: Sequence[Group], sink: Sink) -> None:
         """Modbus devices never speak up by themselves."""
@@ -142,6 +173,6 @@ class ModbusDriver:
             whole = plan([points[tag] for tag in group.tags], limits)
             table = self._devices[group.device].table.hash
             poll = self._polls[key] = Poll(
-                group, table, settings.unit, settings.timeout_s, settings.in_flight, whole, self._clock
+                group, table, settings.unit, settings.timeout_s, self._depths[group.device], whole, self._clock
             )
         return poll

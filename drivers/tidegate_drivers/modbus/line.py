@@ -75,7 +75,7 @@ def parse_line(device: Device, options: Options, place: Place) -> Line | None:
     turnaround_s = options.duration_s("turnaround", 0.0, 0.0, TURNAROUND_S_MAX)
     echo = options.word("echo", "false", ("true", "false")) == "true"
     for name in ("connections", "in_flight"):
-        if options.text(name) not in ("", "1"):
+        if options.text(name) not in ("", "1", "auto"):
             options.wrong(name, "a line carries one question at a time", "Leave it empty here", fatal=False)
     if not place.path:
         for name in ("baud", "parity", "stop"):

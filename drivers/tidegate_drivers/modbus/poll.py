@@ -22,6 +22,7 @@ from tidegate.model.status import (
     GOOD,
 )
 from tidegate_drivers.modbus import codec
+from tidegate_drivers.modbus.depth import Depth
 from tidegate_drivers.modbus.link import Link, Question
 from tidegate_drivers.modbus.plan import Plan, Request, arrange
 from tidegate_drivers.modbus.rtu import RtuLink
@@ -65,16 +66,17 @@ class Poll:
     """Reads one group of one device, one read at a time; keeps what it learnt of refused addresses."""
 
     def __init__(
-        self, group: Group, table: bytes, unit: int, timeout_s: float, in_flight: int, whole: Plan, clock: Clock
+        self, group: Group, table: bytes, unit: int, timeout_s: float, depth: Depth, whole: Plan, clock: Clock
     ) -> None:
         self.group = group
         self._table = table
         self._unit = unit
         self._timeout_s = timeout_s
-        self._in_flight = in_flight
+        self._depth = depth
         self._clock = clock
         self._whole = whole
         self._plan = whole
+        self._all_answered = False
         # Questions that were refused for good, each with the loop's time until which it is not asked again.
         self._resting: dict[bytes, float] = {}
         self._tags = Struct(f"<{len(group.tags)}I").pack(*group.tags)
@@ -84,8 +86,14 @@ class Poll:
         self._plan = self._whole
         self._resting.clear()
 
+    @property
+    def answered(self) -> tuple[Request, ...]:
+        """The requests of the last read, when each was answered; else none."""
+        return self._plan.requests if self._all_answered else ()
+
     async def read(self, link: Link | RtuLink) -> Frame:
         """One reading of every tag. Raises what Driver.read does, when the unit gave nothing at all."""
+        self._all_answered = False
         outcomes, splits = await self._ask(link)
         if len(outcomes) > 1:
             # What was refused comes after what was answered.
@@ -108,7 +116,8 @@ class Poll:
         source_us, status = I64.pack(outcomes[0].mono_us + ahead_us), ALL_GOOD
         if any(outcome.mono_us != outcomes[0].mono_us for outcome in outcomes):
             source_us = _spread(plan, [I64.pack(outcome.mono_us + ahead_us) for outcome in outcomes])
-        if any(outcome.status for outcome in outcomes):
+        self._all_answered = not any(outcome.status for outcome in outcomes)
+        if not self._all_answered:
             status = _spread(plan, [U32.pack(outcome.status) for outcome in outcomes])
         if marks:
             status = _marked(status, count, marks)
@@ -156,7 +165,7 @@ class Poll:
         tasks = list(todo)
         questions = [Question(task.request.question, task.request.reply_bytes) for task in tasks]
         replies, asked = link.ask_all(
-            self.group.device, self._unit, questions, self._timeout_s, deadline, self._in_flight
+            self.group.device, self._unit, questions, self._timeout_s, deadline, self._depth.now
         )  # fmt: skip
         silence: NoAnswer | None = None
         try:

@@ -26,8 +26,8 @@ HOLE_REGISTERS = 16
 class Settings:
     """How one device is reached. `connections` is its bus's; `hole_registers_max` is what a request may read along.
 
-    `in_flight` is how many requests of one read may be under way at a time. `line` is how RTU frames travel, None for
-    Modbus TCP.
+    `in_flight` is how many requests of one read may be under way at a time, None where that is to be learnt. `line` is
+    how RTU frames travel, None for Modbus TCP.
     """
 
     place: Place
@@ -35,7 +35,7 @@ class Settings:
     unit: int
     timeout_s: float
     connections: int
-    in_flight: int
+    in_flight: int | None
     registers_max: int
     hole_registers_max: int
 
@@ -63,7 +63,8 @@ def parse_device(device: Device) -> tuple[Settings | None, list[Problem]]:
         options.wrong("unit", f"unit id {unit} is reserved", "Choose 1 to 247, or 255 or 0", fatal=False)
     timeout_s = options.duration_s("timeout", TIMEOUT_S, TIMEOUT_S_MIN, TIMEOUT_S_MAX)
     connections = options.whole("connections", 1, 1, CONNECTIONS_MAX)
-    in_flight = options.whole("in_flight", 1, 1, IN_FLIGHT_MAX)
+    learns = options.text("in_flight", "auto").lower() == "auto"
+    in_flight = None if learns else options.whole("in_flight", 1, 1, IN_FLIGHT_MAX)
     settings = Settings(
         place,
         line,
