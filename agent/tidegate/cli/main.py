@@ -16,6 +16,7 @@ COMMANDS = {
     "init": "Write a commented sample configuration.",
     "check": "Check a configuration and print every problem at once.",
     "read": "Read machines once, and print what they answer.",
+    "orders": "Show a value in every type and byte order, and mark the plausible ones.",
     "profile": "Look into the device profiles, and try them.",
     "doctor": "Look at this machine, its disk, clock and brokers; each finding with its remedy.",
     "topics": "Print every topic, and an access list for the broker.",
