@@ -16,6 +16,7 @@ from tidegate.acquire.backoff import Backoff
 from tidegate.acquire.driver import Driver, Sink
 from tidegate.acquire.losses import Losses
 from tidegate.acquire.reader import CutOff, MisfitFrame, Reader, kind_of
+from tidegate.acquire.refused import RefusedTags
 from tidegate.acquire.turn import Turn
 from tidegate.acquire.unit import Unit
 from tidegate.clock import Clock
@@ -61,6 +62,7 @@ class Bus:
         self.name = driver.bus(devices[0])
         self.units = [kept.get(device.name) or Unit(device, clock, rng) for device in devices]
         self._driver = driver(devices, clock)
+        self.refused = RefusedTags(self.name, self._driver, self.units)
         self._sink = sink
         self._schedule = schedule
         self._losses = losses

@@ -13,13 +13,14 @@ never log and go on, never catch cancellation.
 """
 
 from asyncio import Future
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Protocol, runtime_checkable
 
 from tidegate.clock import Clock
 from tidegate.errors import Problem
 from tidegate.model.device import Device, Group
 from tidegate.model.frame import Frame
+from tidegate.model.refused import RefusedTag
 
 DRIVER_CONTRACT = 1
 ENTRY_POINTS = "tidegate.drivers"
@@ -94,3 +95,12 @@ class Driver(Protocol):
 
     async def close(self) -> None:
         """Let go of the bus; safe to call in any state, more than once."""
+
+
+@runtime_checkable
+class Refuses(Protocol):
+    """What a driver may offer besides, whose machines refuse single tags while they give others."""
+
+    def refused(self) -> Mapping[str, tuple[RefusedTag, ...]]:
+        """By device the tags that it refuses now. Asked twice a second: the same tuple as long as nothing changes."""
+        ...

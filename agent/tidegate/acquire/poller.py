@@ -214,6 +214,7 @@ class Poller:
         for bus in self._buses:
             bus.cut_off(now_us)
             bus.count_passing(now_us)
+            bus.refused.look()
         self._losses.tell_due(now_us / 1e6, self._clock.now_us())
 
     async def _finish(self, running: Mapping[Bus, "asyncio.Task[None]"]) -> None:

@@ -19,6 +19,7 @@ from tidegate.acquire.turn import Turn
 from tidegate.clock import Clock
 from tidegate.model.device import Device
 from tidegate.model.frame import I64, U32, Frame
+from tidegate.model.refused import RefusedTag
 from tidegate.model.status import BAD_NO_COMMUNICATION
 
 BREAK_AFTER = 3
@@ -26,6 +27,7 @@ STARTING, UP, DOWN, BACKING_OFF = "starting", "up", "down", "backing off"
 # The median is over so many of the last reads; a power of two, so that it is a mask away.
 TRIPS_KEPT = 32
 TAGS_NAMED_MAX = 64
+REFUSED_TOLD_MAX = 20
 EMPTY_SLOT = bytes(8)
 
 log = logging.getLogger("tidegate.acquire")
@@ -37,7 +39,8 @@ class DeviceStatus:
 
     `state` is starting, up, down (it does not answer) or backing off (its bus is gone), `since_us` when that began,
     `next_try_us` when it is tried again (None: at its pace), both µs UTC. `reads` came, `missed` cycles did not;
-    `failures` are (kind, how many). Round trips in ms: the last, and the median of the last 32.
+    `failures` are (kind, how many). Round trips in ms: the last, and the median of the last 32. `refused` are tags that
+    it won't give, though it gives others.
     """
 
     name: str
@@ -50,6 +53,7 @@ class DeviceStatus:
     last_ms: float
     typical_ms: float
     next_try_us: int | None
+    refused: tuple[RefusedTag, ...] = ()
 
 
 class Unit:
@@ -62,6 +66,7 @@ class Unit:
         self.reads = 0
         self.missed = 0
         self.losing = False
+        self._refused: tuple[RefusedTag, ...] = ()
         self._clock = clock
         self._rng = rng
         self._state = STARTING
@@ -128,6 +133,18 @@ class Unit:
         waits, _ = self._resting.get(turn.group.name, (None, ""))
         return waits.next_s() if waits else 0.0
 
+    def refuse(self, refused: tuple[RefusedTag, ...]) -> None:
+        """The tags that its machine refuses now: what is new is told once, and so is what is given again."""
+        if refused is self._refused:
+            return
+        before, self._refused = self._refused, refused
+        if fresh := [str(tag) for tag in refused if tag not in before]:
+            more = f"; and {len(fresh) - REFUSED_TOLD_MAX} more" if len(fresh) > REFUSED_TOLD_MAX else ""
+            log.warning("%s: tag %s%s", self.device.name, "; ".join(fresh[:REFUSED_TOLD_MAX]), more)
+        names = {tag.tag for tag in refused}
+        if again := [tag.tag for tag in before if tag.tag not in names]:
+            log.info("%s gives again what it refused: %s", self.device.name, ", ".join(again[:REFUSED_TOLD_MAX]))
+
     def try_at(self, us: int | None) -> None:
         """When it is tried again, µs UTC, for whoever looks."""
         self._next_try_us = us
@@ -169,6 +186,7 @@ class Unit:
             self._trips[self.reads - 1 & TRIPS_KEPT - 1] / 1000,
             trips[len(trips) // 2] / 1000,
             self._next_try_us,
+            self._refused,
         )
 
     def _become(self, state: str, why: str) -> None:

@@ -8,7 +8,11 @@ import click
 
 from tidegate.config.place import state_folder
 from tidegate.local import ask
+from tidegate.logs import visible
 from tidegate.plural import counted
+
+# Of one device; --json gives all.
+REFUSED_MAX = 20
 
 
 @click.command()
@@ -31,7 +35,10 @@ def _lines(health: dict[str, Any]) -> list[str]:
         f"of {buffer['quota_bytes'] / 1e6:.0f} MB",
         f"memory  {health['memory_bytes'] / 1e6:.1f} MB, {counted(health['tasks'], 'task')}",
     ]
-    return [*lines, *map(_target_line, health["targets"]), *map(_device_line, health["devices"])]
+    lines += map(_target_line, health["targets"])
+    for device in health["devices"]:
+        lines += [_device_line(device), *_refused_lines(device)]
+    return lines
 
 
 def _target_line(target: dict[str, Any]) -> str:
@@ -44,3 +51,13 @@ def _device_line(device: dict[str, Any]) -> str:
     why = f" ({device['why']})" if device["why"] else ""
     reads = counted(device["reads"], "read")
     return f"device  {device['name']}: {device['state']}{why}, {reads}, {device['missed']:,} missed"
+
+
+def _refused_lines(device: dict[str, Any]) -> list[str]:
+    """What the machine won't give, tag by tag."""
+    refused = device["refused"]
+    lines = [
+        f"        tag {visible(one['tag'])} at {one['where']} is refused: {one['why']}" for one in refused[:REFUSED_MAX]
+    ]
+    left = len(refused) - REFUSED_MAX
+    return [*lines, f"        and {counted(left, 'more refused tag')}"] if left > 0 else lines

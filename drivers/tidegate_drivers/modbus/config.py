@@ -6,6 +6,7 @@ from tidegate.errors import Problem
 from tidegate.model.device import Device
 from tidegate_drivers.modbus.line import OF_LINES, check_port
 from tidegate_drivers.modbus.point import REGISTERS_MAX
+from tidegate_drivers.modbus.quirks import Quirks, check_quirks
 from tidegate_drivers.modbus.settings import Settings, parse_device
 from tidegate_drivers.modbus.tags import parse_points
 
@@ -13,16 +14,19 @@ from tidegate_drivers.modbus.tags import parse_points
 def check(devices: Sequence[Device]) -> list[Problem]:
     """Everything that is wrong with these devices, of any number of buses. Tables that devices share count once."""
     problems: list[Problem] = []
-    seen: set[tuple[int, int]] = set()
+    seen: set[tuple[int, int, Quirks | None]] = set()
     buses: dict[str, tuple[Settings, str]] = {}
     for device in devices:
         settings, found = parse_device(device)
         problems += found
         registers_max = settings.registers_max if settings else REGISTERS_MAX
-        table = (id(device.table.tags), registers_max)
+        table = (id(device.table.tags), registers_max, settings.quirks if settings else None)
         if table not in seen:
             seen.add(table)
-            problems += parse_points(device, registers_max)[1]
+            points, found = parse_points(device, registers_max)
+            problems += found
+            if settings is not None:
+                problems += check_quirks(device, points, settings.quirks, registers_max)
         if settings is None:
             continue
         if settings.bus not in buses:

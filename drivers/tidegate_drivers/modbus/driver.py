@@ -1,6 +1,8 @@
 """Modbus: one bus (host and port, or serial port) with its units. It knows polls and links, not their bytes."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import ClassVar
 
 from tidegate.acquire.driver import DRIVER_CONTRACT, Sink
@@ -8,15 +10,18 @@ from tidegate.clock import Clock
 from tidegate.errors import ConfigError, DriverError, NotConnected, Problem
 from tidegate.model.device import Device, Group
 from tidegate.model.frame import Frame
+from tidegate.model.refused import RefusedTag
 from tidegate_drivers.modbus import config
 from tidegate_drivers.modbus.abandoned import Abandoned
 from tidegate_drivers.modbus.address import parse_place
 from tidegate_drivers.modbus.depth import Depth
 from tidegate_drivers.modbus.dial import dial
 from tidegate_drivers.modbus.link import Link
-from tidegate_drivers.modbus.plan import Limits, plan
-from tidegate_drivers.modbus.poll import Poll
+from tidegate_drivers.modbus.pace import Pace
+from tidegate_drivers.modbus.plan import plan
+from tidegate_drivers.modbus.poll import Machine, Poll
 from tidegate_drivers.modbus.port import open_port
+from tidegate_drivers.modbus.refusals import Refusals
 from tidegate_drivers.modbus.rtu import RtuLink
 from tidegate_drivers.modbus.settings import parse_device
 from tidegate_drivers.modbus.tags import parse_points, parse_tag
@@ -49,6 +54,7 @@ class ModbusDriver:
             for name, settings in self._settings.items()
         }
         self._polls: dict[tuple[str, str], Poll] = {}
+        self._machines: dict[str, Machine] = {}
         self._links: list[Link | RtuLink] = []
         self._free: list[Link | RtuLink] = []
         self._abandoned = Abandoned()
@@ -78,10 +84,8 @@ class ModbusDriver:
         return self._bus.connections
 
     async def open(self) -> None:
-        """Connect, and forget what was learnt of refused addresses. Raises NotConnected."""
+        """Connect, and wait as long as the devices want. What was learnt of them stays. Raises NotConnected."""
         await self.close()
-        for poll in self._polls.values():
-            poll.forget()
         try:
             for _ in range(self.connections):
                 self._links.append(await self._connect())
@@ -95,6 +99,9 @@ class ModbusDriver:
         except BaseException:
             await self.close()
             raise
+        pause_s = max(settings.connect_pause_s for settings in self._settings.values())
+        if pause_s:
+            await asyncio.sleep(pause_s)
         self._free = list(self._links)
 
     async def read(self, group: Group) -> Frame:
@@ -138,6 +145,10 @@ class ModbusDriver:
                 depth.passed(len(questions))
         return frame
 
+    def refused(self) -> Mapping[str, tuple[RefusedTag, ...]]:
+        """By device the tags that it refuses; what was not there at one look is new at the next."""
+        return {name: machine.refusals.told for name, machine in self._machines.items() if machine.refusals}
+
     async def subscribe(self, groups: Sequence[Group], sink: Sink) -> None:
         """Modbus devices never speak up by themselves."""
         raise NotImplementedError("modbus is polled")
@@ -168,11 +179,18 @@ class ModbusDriver:
         key = (group.device, group.name)
         poll = self._polls.get(key)
         if poll is None or poll.group is not group:
-            settings, points = self._settings[group.device], self._points[group.device]
-            limits = Limits(settings.registers_max, settings.hole_registers_max)
-            whole = plan([points[tag] for tag in group.tags], limits)
-            table = self._devices[group.device].table.hash
-            poll = self._polls[key] = Poll(
-                group, table, settings.unit, settings.timeout_s, self._depths[group.device], whole, self._clock
-            )
+            points = [self._points[group.device][tag] for tag in group.tags]
+            make = partial(plan, points, self._settings[group.device].limits)
+            poll = self._polls[key] = Poll(group, self._machine(group.device), make, self._clock)
         return poll
+
+    def _machine(self, name: str) -> Machine:
+        """What the polls of one device share, made with the first of them."""
+        machine = self._machines.get(name)
+        if machine is None:
+            table, settings = self._devices[name].table, self._settings[name]
+            machine = self._machines[name] = Machine(
+                table.hash, tuple(tag.name for tag in table.tags), settings.unit, settings.timeout_s,
+                self._depths[name], Pace(settings.pause_s), Refusals(),
+            )  # fmt: skip
+        return machine

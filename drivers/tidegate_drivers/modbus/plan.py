@@ -1,19 +1,22 @@
-"""The plan: points into few requests, within the protocol's limits. Pure; it knows no device and no socket.
+"""The plan: points into the requests that cost the bus least, within limits. Pure; it knows no device and no socket.
 
 points    ▮▮ ▮▮▮▮    ▮▮                    ▮▮▮▮
-requests  └─────────────┘                  └──┘     a hole up to the limit is read along, a wider one is not
+requests  └─────────────┘                  └──┘     a hole is read along where that costs less than another request
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import groupby
+from itertools import groupby, pairwise
 from struct import Struct
 
 from tidegate.model.tag import Type
 from tidegate_drivers.modbus import codec
+from tidegate_drivers.modbus.cost import Cost
 from tidegate_drivers.modbus.point import BITS_MAX, REGISTERS_MAX, Function, Point
-from tidegate_drivers.modbus.settings import HOLE_REGISTERS
+from tidegate_drivers.modbus.quirks import Quirks
 
 QUESTION = Struct(">BHH")
 BITS_PER_REGISTER = 16
@@ -21,14 +24,12 @@ BITS_PER_REGISTER = 16
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one request may read, and how many registers between two tags it reads along rather than asking twice.
-
-    A request costs a round trip and 20 ms or more of a slow device's time, a register 2 bytes: holes are cheap, but
-    some devices refuse to read them. Then the poll splits the request, at the widest hole first.
-    """
+    """What one request may read, what requests cost, and the widest hole that is read along however little it costs."""
 
     registers_max: int = REGISTERS_MAX
-    hole_registers_max: int = HOLE_REGISTERS
+    hole_registers_max: int = REGISTERS_MAX
+    quirks: Quirks = field(default_factory=Quirks)
+    cost: Cost = field(default_factory=Cost)
 
     def span(self, function: Function) -> int:
         """The most addresses of one request."""
@@ -44,6 +45,7 @@ class Request:
     """One question: the points of these slots, ascending by address, and what decodes them out of the reply."""
 
     members: tuple[tuple[int, Point], ...]
+    quirks: Quirks = field(default_factory=Quirks)
 
     @cached_property
     def function(self) -> Function:
@@ -53,12 +55,12 @@ class Request:
     @cached_property
     def address(self) -> int:
         """The first wire address."""
-        return self.members[0][1].address
+        return self.quirks.first(self.function, self.members[0][1].address)
 
     @cached_property
     def count(self) -> int:
         """How many registers, or bits."""
-        return max(point.end for _, point in self.members) - self.address
+        return self.quirks.end(self.function, max(point.end for _, point in self.members)) - self.address
 
     @cached_property
     def question(self) -> bytes:
@@ -93,15 +95,35 @@ class Request:
     def __str__(self) -> str:
         return f"{self.function.word} 0x{self.address:04X} to 0x{self.address + self.count - 1:04X}"
 
-    def split(self) -> "tuple[Request, Request]":
-        """The request in two: at its widest hole, or in the middle when it has none. It needs two members."""
-        ends = [0]
+    @cached_property
+    def cuts(self) -> tuple[tuple[int, int], ...]:
+        """Where it can be cut: before which member, and how wide the hole there is. No field is cut in two."""
+        found, end = [], self.members[0][1].end
+        for index, (_, point) in enumerate(self.members[1:], 1):
+            if point.end > end:
+                found.append((index, max(0, point.address - end)))
+                end = point.end
+        return tuple(found)
+
+    @cached_property
+    def unused(self) -> int:
+        """How many of its registers, or bits, are no tag's."""
+        used, end = 0, self.address
         for _, point in self.members:
-            ends.append(max(ends[-1], point.end))
-        holes = [point.address - end for (_, point), end in zip(self.members[1:], ends[1:], strict=False)]
-        widest = max(holes)
-        cut = holes.index(widest) + 1 if widest > 0 else len(self.members) // 2
-        return Request(self.members[:cut]), Request(self.members[cut:])
+            used += max(0, point.end - max(end, point.address))
+            end = max(end, point.end)
+        return self.count - used
+
+    def fields(self) -> "list[Request]":
+        """The request in as many pieces as it can be asked for in."""
+        at = [0, *(index for index, _ in self.cuts), len(self.members)]
+        return [Request(self.members[first:end], self.quirks) for first, end in pairwise(at)]
+
+    def split(self) -> "tuple[Request, Request]":
+        """The request in two: at its widest hole, or in the middle when it has none. It needs cuts."""
+        widest = max(hole for _, hole in self.cuts)
+        cut = next(i for i, hole in self.cuts if hole == widest) if widest else self.cuts[(len(self.cuts) - 1) // 2][0]
+        return Request(self.members[:cut], self.quirks), Request(self.members[cut:], self.quirks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,27 +134,92 @@ class Plan:
     runs: tuple[tuple[int, int], ...]
 
 
-def plan(points: Sequence[Point], limits: Limits) -> Plan:
-    """Few requests that read all points; the slot of a point is its index. No point is cut in two."""
-    ordered = sorted(enumerate(points), key=lambda member: (member[1].function, member[1].address, member[1].end))
+@dataclass(frozen=True, slots=True)
+class Avoided:
+    """What a device was seen to refuse: fields by their questions, and addresses that no request may reach across."""
+
+    fields: Collection[bytes] = ()
+    cuts: Mapping[Function, Sequence[int]] = field(default_factory=dict)
+
+    def bars(self, function: Function, end: int, address: int) -> bool:
+        """Whether one request may not read on from `end` to what begins at `address`. Cuts are in ascending order."""
+        cuts = self.cuts.get(function, ())
+        at = bisect_left(cuts, end)
+        return at < len(cuts) and cuts[at] <= address
+
+
+NOTHING = Avoided()
+
+
+def plan(points: Sequence[Point], limits: Limits, avoided: Avoided = NOTHING) -> Plan:
+    """The requests that read all points at the least cost; the slot of a point is its index. No point is cut in two.
+
+    What is avoided is asked for alone.
+    """
+    ordered = sorted(enumerate(points), key=lambda member: (member[1].function, member[1].address, -member[1].end))
     requests: list[Request] = []
-    members: list[tuple[int, Point]] = []
-    end = 0
-    for slot, point in ordered:
-        first = members[0][1] if members else point
-        fits = (
-            point.function == first.function
-            and point.end - first.address <= limits.span(point.function)
-            and point.address - end <= limits.hole(point.function)
-        )
-        if members and not fits:
-            requests.append(Request(tuple(members)))
-            members = []
-        end = max(end, point.end) if members else point.end
-        members.append((slot, point))
-    if members:
-        requests.append(Request(tuple(members)))
-    return arrange(requests)
+    for function, members in groupby(ordered, key=lambda member: member[1].function):
+        sound: list[Request] = []
+        for one in _fields(list(members), limits.quirks):
+            (requests if one.question in avoided.fields else sound).append(one)
+        for first, end in _cheapest(function, sound, limits, avoided):
+            joined = tuple(member for one in sound[first:end] for member in one.members)
+            requests.append(Request(joined, limits.quirks))
+    return arrange(sorted(requests, key=lambda request: (request.function, request.address)))
+
+
+def _fields(members: Sequence[tuple[int, Point]], quirks: Quirks) -> Iterator[Request]:
+    """What can't be asked for in pieces: each point with those that lie within it. Begin and end both ascend."""
+    first = 0
+    for index in range(1, len(members) + 1):
+        if index == len(members) or members[index][1].end > members[first][1].end:
+            yield Request(tuple(members[first:index]), quirks)
+            first = index
+
+
+def _cheapest(
+    function: Function, fields: Sequence[Request], limits: Limits, avoided: Avoided
+) -> Iterator[tuple[int, int]]:
+    """Ranges of the fields that are one request each, of the least cost in all.
+
+    Dynamic programming: reading the first n fields costs the least of what the fields before the last request cost,
+    and that request. A request's cost is of its begin and of its end apart, so that the best begin is kept at hand.
+    """
+    starts = [limits.quirks.first(function, one.members[0][1].address) for one in fields]
+    ends = [limits.quirks.end(function, one.members[0][1].end) for one in fields]
+    address_ps = limits.cost.bit_ps * (1 if function.of_bits else BITS_PER_REGISTER)
+    least_ps, begins = [0], [0]
+    open_: deque[tuple[int, int]] = deque()
+    lowest = 0
+    for last in range(len(fields)):
+        if last and _parts(function, fields[last - 1], fields[last], limits, avoided):
+            lowest = last
+        begin_ps = least_ps[last] - address_ps * starts[last]
+        while open_ and open_[-1][1] >= begin_ps:
+            open_.pop()
+        open_.append((last, begin_ps))
+        while lowest < last and ends[last] - starts[lowest] > limits.span(function):
+            lowest += 1
+        while open_[0][0] < lowest:
+            open_.popleft()
+        begins.append(open_[0][0])
+        least_ps.append(open_[0][1] + limits.cost.request_ps + address_ps * ends[last])
+    found, end = [], len(fields)
+    while end:
+        found.append((begins[end], end))
+        end = begins[end]
+    yield from reversed(found)
+
+
+def _parts(function: Function, before: Request, after: Request, limits: Limits, avoided: Avoided) -> bool:
+    """Whether the two may not be in one request, however cheap that were."""
+    end, address = before.members[0][1].end, after.members[0][1].address
+    return (
+        limits.quirks.one_field
+        or address - end > limits.hole(function)
+        or limits.quirks.forbids(function, end, address) is not None
+        or avoided.bars(function, end, address)
+    )
 
 
 def arrange(requests: Sequence[Request]) -> Plan:

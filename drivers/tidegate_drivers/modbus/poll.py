@@ -1,11 +1,13 @@
 """One group's reads: asks the requests of its plan over a link and makes a frame of the replies.
 
-It isolates what a device refuses: a refused request is split, again and again until one tag is left, which then rests
-for a minute while the others keep their pace. It knows no connections and no intervals.
+It isolates what a device refuses: a refused request is split, again and again until one field is left, which then rests
+for a minute while the others are read in few requests around it. It knows no connections and no intervals.
+
+    whole plan ──refused──▶ searching, in ever smaller pieces ──found──▶ whole plan, around what is refused
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from struct import Struct
 from typing import NamedTuple
 
@@ -24,7 +26,9 @@ from tidegate.model.status import (
 from tidegate_drivers.modbus import codec
 from tidegate_drivers.modbus.depth import Depth
 from tidegate_drivers.modbus.link import Link, Question
-from tidegate_drivers.modbus.plan import Plan, Request, arrange
+from tidegate_drivers.modbus.pace import Pace
+from tidegate_drivers.modbus.plan import Avoided, Plan, Request, arrange
+from tidegate_drivers.modbus.refusals import ILLEGAL_FUNCTION, Refusals
 from tidegate_drivers.modbus.rtu import RtuLink
 
 SLOT_BYTES = 8
@@ -37,7 +41,21 @@ UNIT_GONE = frozenset({10, 11})
 SILENT = frozenset({BAD_TIMEOUT, BAD_NO_COMMUNICATION})
 # Seven halvings find one register of 125. Each costs the bus two requests, so that one read makes few more.
 SPLITS_MAX = 8
-REST_S = 60.0
+
+
+class Machine(NamedTuple):
+    """What all groups of one device share: its unit, how it is asked, and what was learnt of it. `names`: of its tags.
+
+    Waiting for `pace` is no part of `timeout_s`.
+    """
+
+    table: bytes
+    names: tuple[str, ...]
+    unit: int
+    timeout_s: float
+    depth: Depth
+    pace: Pace
+    refusals: Refusals
 
 
 class Outcome(NamedTuple):
@@ -63,42 +81,38 @@ class Task(NamedTuple):
 
 
 class Poll:
-    """Reads one group of one device, one read at a time; keeps what it learnt of refused addresses."""
+    """Reads one group of one device, one read at a time. `make` plans its requests around what is refused."""
 
-    def __init__(
-        self, group: Group, table: bytes, unit: int, timeout_s: float, depth: Depth, whole: Plan, clock: Clock
-    ) -> None:
+    def __init__(self, group: Group, machine: Machine, make: Callable[[Avoided], Plan], clock: Clock) -> None:
         self.group = group
-        self._table = table
-        self._unit = unit
-        self._timeout_s = timeout_s
-        self._depth = depth
+        self._machine = machine
+        self._refusals = machine.refusals
+        self._make = make
         self._clock = clock
-        self._whole = whole
-        self._plan = whole
+        self._version = self._refusals.version
+        self._plan = make(self._refusals.avoided())
+        # While it searches: the plan that it began with.
+        self._sought: Plan | None = None
         self._all_answered = False
-        # Questions that were refused for good, each with the loop's time until which it is not asked again.
-        self._resting: dict[bytes, float] = {}
         self._tags = Struct(f"<{len(group.tags)}I").pack(*group.tags)
-
-    def forget(self) -> None:
-        """Begin again with the whole plan: what was refused before may be answered now."""
-        self._plan = self._whole
-        self._resting.clear()
 
     @property
     def answered(self) -> tuple[Request, ...]:
-        """The requests of the last read, when each was answered; else none."""
-        return self._plan.requests if self._all_answered else ()
+        """The requests of the last read, when each was answered and may follow the one before at once; else none."""
+        return self._plan.requests if self._all_answered and not self._machine.pace.pause_s else ()
 
     async def read(self, link: Link | RtuLink) -> Frame:
         """One reading of every tag. Raises what Driver.read does, when the unit gave nothing at all."""
         self._all_answered = False
+        self._refusals.pass_time(link.time())
+        if self._version != self._refusals.version and self._sought is None:
+            self._plan_anew()
         outcomes, splits = await self._ask(link)
-        if len(outcomes) > 1:
-            # What was refused comes after what was answered.
-            outcomes.sort(key=lambda outcome: (outcome.request.function, outcome.request.address))
         plan = self._learn(outcomes, splits, link.time())
+        if len(outcomes) > 1 and any(o.request is not r for o, r in zip(outcomes, plan.requests, strict=True)):
+            # What was refused, or rests, did not come in its turn.
+            by_slot = {outcome.request.members[0][0]: outcome for outcome in outcomes}
+            outcomes = [by_slot[request.members[0][0]] for request in plan.requests]
         count = len(self.group.tags)
         values, side = bytearray(SLOT_BYTES * count), bytearray()
         marks: list[tuple[int, int]] = []
@@ -122,16 +136,16 @@ class Poll:
         if marks:
             status = _marked(status, count, marks)
         return Frame(
-            self.group.device, self._table, count, self._clock.boot, link.mono_us, link.mono_us + ahead_us, self._tags,
-            source_us, status, bytes(values), bytes(side), clock=now.state,
+            self.group.device, self._machine.table, count, self._clock.boot, link.mono_us, link.mono_us + ahead_us,
+            self._tags, source_us, status, bytes(values), bytes(side), clock=now.state,
         )  # fmt: skip
 
     async def _ask(self, link: Link | RtuLink) -> tuple[list[Outcome], int]:
         """Ask what there is to ask within the deadline: what became of each request, and how many were split."""
         deadline = link.time() + self.group.deadline_s
-        todo = deque(Task(request) for request in self._plan.requests)
         outcomes: list[Outcome] = []
-        if len(todo) > 1 and not self._resting:
+        todo = self._due(link.time(), outcomes)
+        if len(todo) > 1 and not self._machine.pace.pause_s:
             await self._ask_all(link, todo, outcomes, deadline)
         stopped = GOOD
         splits = 0
@@ -140,14 +154,12 @@ class Poll:
             request, now = task.request, link.time()
             if task.error is None and (stopped or now >= deadline):
                 outcome = Outcome(request, stopped or BAD_TIMEOUT, self._clock.mono_us())
-            elif self._resting and self._resting.get(request.question, now) > now:
-                outcome = Outcome(request, BAD_CONFIGURATION_ERROR, self._clock.mono_us())
             else:
                 if task.error is not None:
                     outcome = self._unanswered(request, task.error)
                 else:
-                    outcome = await self._one(link, request, min(deadline, now + self._timeout_s))
-                if outcome.code in SPLITTING and splits < SPLITS_MAX and len(request.members) > 1:
+                    outcome = await self._one(link, request, deadline)
+                if outcome.code in SPLITTING and splits < SPLITS_MAX and request.cuts:
                     splits += 1
                     todo.extend(Task(half) for half in request.split())
                     continue
@@ -157,6 +169,23 @@ class Poll:
             outcomes.append(outcome)
         return outcomes, splits
 
+    def _due(self, now: float, outcomes: list[Outcome]) -> deque[Task]:
+        """What is to be asked for. What rests is an outcome already; of what has rested one is looked at, last."""
+        if not self._refusals:
+            return deque(Task(request) for request in self._plan.requests)
+        todo: deque[Task] = deque()
+        look: Request | None = None
+        for request in self._plan.requests:
+            if not self._refusals.knows(request):
+                todo.append(Task(request))
+            elif look is None and not self._refusals.rests(request, now):
+                look = request
+            else:
+                outcomes.append(Outcome(request, BAD_CONFIGURATION_ERROR, self._clock.mono_us()))
+        if look is not None:
+            todo.append(Task(look))
+        return todo
+
     async def _ask_all(self, link: Link | RtuLink, todo: deque[Task], outcomes: list[Outcome], deadline: float) -> None:
         """Ask all that is to do, and wake up once for it; what was answered moves over to the outcomes.
 
@@ -165,7 +194,8 @@ class Poll:
         tasks = list(todo)
         questions = [Question(task.request.question, task.request.reply_bytes) for task in tasks]
         replies, asked = link.ask_all(
-            self.group.device, self._unit, questions, self._timeout_s, deadline, self._depth.now
+            self.group.device, self._machine.unit, questions, self._machine.timeout_s, deadline,
+            self._machine.depth.now,
         )  # fmt: skip
         silence: NoAnswer | None = None
         try:
@@ -190,11 +220,16 @@ class Poll:
                 silence = None
 
     async def _one(self, link: Link | RtuLink, request: Request, deadline: float) -> Outcome:
-        """Ask one request, once."""
+        """Ask one request, once, when its unit wants to be asked again."""
+        machine = self._machine
+        await machine.pace.wait(link.time)
+        until = min(deadline, link.time() + machine.timeout_s)
         try:
-            block = await link.ask(self.group.device, self._unit, request.question, request.reply_bytes, deadline)
+            block = await link.ask(self.group.device, machine.unit, request.question, request.reply_bytes, until)
         except (NoAnswer, Refused) as error:
             return self._unanswered(request, error)
+        finally:
+            machine.pace.begin(link.time())
         return Outcome(request, GOOD, link.mono_us, block)
 
     def _unanswered(self, request: Request, error: NoAnswer | Refused) -> Outcome:
@@ -202,42 +237,62 @@ class Poll:
         mono_us = self._clock.mono_us()
         if isinstance(error, NoAnswer):
             return Outcome(request, BAD_TIMEOUT, mono_us, what=error.what)
-        what = f"{request}: {error.what}"
         if error.code in UNIT_GONE:
-            return Outcome(request, BAD_NO_COMMUNICATION, mono_us, what=what)
+            return Outcome(request, BAD_NO_COMMUNICATION, mono_us, what=error.what)
         status = BAD_CONFIGURATION_ERROR if error.code in PERMANENT else BAD_DEVICE_FAILURE
-        return Outcome(request, status, mono_us, what=what, code=error.code)
+        return Outcome(request, status, mono_us, what=error.what, code=error.code)
 
     def _learn(self, outcomes: list[Outcome], splits: int, now: float) -> Plan:
         """The plan that these outcomes belong to, in its order; the next read asks what this one taught.
 
-        Raises what is wrong with the unit when no request was answered. Then nothing is learnt: a device that refuses
-        everything is starting, or is not the device that was configured.
+        Raises what is wrong with the unit when no request was answered. Then nothing is learnt and nothing forgotten: a
+        device that is silent, or refuses everything, is starting, or is not the device that was configured.
         """
         if not any(outcome.status == GOOD for outcome in outcomes):
-            self.forget()
-            raise self._worst(outcomes)
+            if any(outcome.what or outcome.status != BAD_CONFIGURATION_ERROR for outcome in outcomes):
+                raise self._worst(outcomes)
+            return self._plan  # All of it rests, as was learnt from another group.
         if splits:
+            self._sought = self._sought or self._plan
             self._plan = arrange([outcome.request for outcome in outcomes])
-        plan, recovered = self._plan, False
+        plan, lasting = self._plan, False
         for outcome in outcomes:
-            if outcome.code in PERMANENT and (outcome.code not in SPLITTING or len(outcome.request.members) == 1):
-                self._resting[outcome.request.question] = now + REST_S
-            elif outcome.status == GOOD and outcome.request.question in self._resting:
-                recovered = True
-        if recovered:
-            # The device has changed: few requests may do again.
-            self.forget()
+            if outcome.code == ILLEGAL_FUNCTION or (outcome.code in SPLITTING and not outcome.request.cuts):
+                for one in outcome.request.fields():
+                    names = tuple(self._machine.names[self.group.tags[slot]] for slot, _ in one.members)
+                    self._refusals.refuse(one, names, outcome.code, outcome.what, now)
+            elif outcome.code in SPLITTING:
+                lasting = True
+            elif outcome.status == GOOD and self._refusals:
+                self._refusals.answer(outcome.request)
+        if self._sought is not None and not lasting:
+            self._found(self._sought, outcomes, now)
         return plan
+
+    def _found(self, sought: Plan, outcomes: list[Outcome], now: float) -> None:
+        """The end of a search. A request of which all pieces were answered can't be made whole again."""
+        self._sought = None
+        for whole in sought.requests:
+            slots = {slot for slot, _ in whole.members}
+            pieces = [outcome for outcome in outcomes if outcome.request.members[0][0] in slots]
+            if len(pieces) > 1 and all(piece.status == GOOD for piece in pieces):
+                cuts = [piece.request.members[0][1].address for piece in pieces[1:]]
+                self._refusals.cut(whole.function, cuts, now)
+        self._plan_anew()
+
+    def _plan_anew(self) -> None:
+        self._version = self._refusals.version
+        self._plan = self._make(self._refusals.avoided())
 
     def _worst(self, outcomes: list[Outcome]) -> NoAnswer | Refused:
         """The error that says most about a unit that gave nothing: its silence, else its first refusal."""
-        told = [outcome for outcome in outcomes if outcome.what]
+        told = sorted((o for o in outcomes if o.what), key=lambda o: (o.request.function, o.request.address))
         for outcome in told:
             if outcome.status in SILENT:
-                return NoAnswer(self.group.device, outcome.what)
+                of = "" if outcome.status == BAD_TIMEOUT else f"{outcome.request}: "
+                return NoAnswer(self.group.device, of + outcome.what)
         if told:
-            return Refused(self.group.device, told[0].what, told[0].code)
+            return Refused(self.group.device, f"{told[0].request}: {told[0].what}", told[0].code)
         return NoAnswer(self.group.device, "its deadline left no time to ask")
 
 

@@ -9,8 +9,11 @@ from tidegate.errors import Problem
 from tidegate.model.device import Device
 from tidegate.model.option import Options
 from tidegate_drivers.modbus.address import HOW_TO_WRITE, Place, parse_place
+from tidegate_drivers.modbus.cost import cost
 from tidegate_drivers.modbus.line import Line, parse_line
+from tidegate_drivers.modbus.plan import Limits
 from tidegate_drivers.modbus.point import REGISTERS_MAX
+from tidegate_drivers.modbus.quirks import Quirks, parse_quirks
 
 UNIT_MAX = 255
 UNITS_RESERVED = range(248, 255)
@@ -19,7 +22,7 @@ TIMEOUT_S_MIN, TIMEOUT_S_MAX = 0.01, 60.0
 CONNECTIONS_MAX = 16
 # What a server may take at a time, as MODBUS Messaging on TCP/IP V1.0b has it (NumberMaxOfServerTransaction).
 IN_FLIGHT_MAX = 16
-HOLE_REGISTERS = 16
+REPLY_S_MAX, PAUSE_S_MAX = 60.0, 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,9 @@ class Settings:
 
     `in_flight` is how many requests of one read may be under way at a time, None where that is to be learnt. `line` is
     how RTU frames travel, None for Modbus TCP.
+
+    `pause_s` is between two requests to it, `connect_pause_s` between a connection and the first; `reply_s` is how long
+    it takes by itself, None where nobody said so: with its line it makes what a request costs.
     """
 
     place: Place
@@ -38,6 +44,16 @@ class Settings:
     in_flight: int | None
     registers_max: int
     hole_registers_max: int
+    quirks: Quirks
+    reply_s: float | None
+    pause_s: float
+    connect_pause_s: float
+
+    @property
+    def limits(self) -> Limits:
+        """What one request to it may read, and what it costs the bus."""
+        made = cost(self.line, self.reply_s, self.pause_s)
+        return Limits(self.registers_max, self.hole_registers_max, self.quirks, made)
 
     @property
     def bus(self) -> str:
@@ -73,7 +89,11 @@ def parse_device(device: Device) -> tuple[Settings | None, list[Problem]]:
         1 if line else connections,
         1 if line else in_flight,
         options.whole("registers_max", REGISTERS_MAX, 1, REGISTERS_MAX),
-        options.whole("hole_registers_max", HOLE_REGISTERS, 0, REGISTERS_MAX),
+        options.whole("hole_registers_max", REGISTERS_MAX, 0, REGISTERS_MAX),
+        parse_quirks(options),
+        options.duration_s("reply_time", 0.0, 0.0, REPLY_S_MAX) if options.text("reply_time") else None,
+        options.duration_s("pause", 0.0, 0.0, PAUSE_S_MAX),
+        options.duration_s("connect_pause", 0.0, 0.0, PAUSE_S_MAX),
     )
     options.refuse_unknown()
     fatal = any(problem.fatal for problem in options.problems)
