@@ -102,9 +102,11 @@ def test_nobody_there_is_told() -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("rtu:///dev/ttyUSB0",), "is no address of a unit: write tcp://10.0.0.7:502/1"),
+        (("10.0.0.7",), "is no address of a Modbus device. Write tcp://10.0.0.7:502, rtu:///dev/ttyUSB0"),
+        (("rtu:///dev/ttyUSB0", "--set", "baud=9601"), "baud"),
+        (("tcp://127.0.0.1", "--set", "baud"), "write COLUMN=TEXT, such as baud=9600"),
         (("tcp://127.0.0.1", "--timeout", "2"), "write 100ms, 1s, 10min or 1h"),
-        (("tcp://127.0.0.1", "--timeout", "2h"), "choose at most 60 s"),
+        (("tcp://127.0.0.1", "--timeout", "2h"), "at most 60 s"),
     ],
 )
 def test_what_can_not_be_asked_is_told(words: tuple[str, ...], told: str) -> None:

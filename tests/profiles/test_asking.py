@@ -6,8 +6,10 @@ from struct import Struct, pack
 
 import pytest
 
+from tests.fakes.asked import asking
+from tidegate.acquire.conversation import LOST_MAX
 from tidegate.errors import NotConnected
-from tidegate.profiles.asking import LOST_MAX, REPLIES_MAX, Asker, parse_address
+from tidegate.profiles.asking import REPLIES_MAX, Asker
 
 MBAP = Struct(">HHHB")
 Reply = Callable[[int, bytes], list[bytes] | None]
@@ -45,7 +47,7 @@ def tell(
     async def main() -> object:
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
         try:
-            async with Asker("127.0.0.1", server.sockets[0].getsockname()[1], 1, timeout_s, 0.0) as asker:
+            async with asking(server.sockets[0].getsockname()[1], timeout_s=timeout_s) as asker:
                 return await story(asker)
         finally:
             server.close()
@@ -55,25 +57,6 @@ def tell(
 
 def word(asker: Asker) -> Awaitable[object]:
     return asker.registers(3, 7, 1)
-
-
-@pytest.mark.parametrize(
-    ("text", "found"),
-    [
-        ("tcp://10.0.0.7", ("10.0.0.7", 502, 1)),
-        ("tcp://10.0.0.7:503/17", ("10.0.0.7", 503, 17)),
-        ("tcp://[fd00::7]:502/0", ("fd00::7", 502, 0)),
-        ("tcp://meter.example/255", ("meter.example", 502, 255)),
-    ],
-)
-def test_an_address_names_host_port_and_unit(text: str, found: tuple[str, int, int]) -> None:
-    assert parse_address(text) == found
-
-
-@pytest.mark.parametrize("text", ["10.0.0.7", "tcp://", "tcp://h:0/1", "tcp://h:99999", "tcp://h/256", "rtu:///dev/x"])
-def test_what_is_no_address_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="write tcp"):
-        parse_address(text)
 
 
 def test_only_functions_that_read_are_ever_asked() -> None:
@@ -113,14 +96,15 @@ def test_what_is_no_answer_to_the_question_is_none(wrong: list[bytes]) -> None:
     assert tell(lambda transaction, pdu: wrong, word)[0] is None
 
 
-def test_replies_that_belong_to_something_else_are_passed_over() -> None:
+@pytest.mark.parametrize(
+    "strange",
+    [lambda n, pdu: adu(n + 5, pdu), lambda n, pdu: adu(n, pdu, unit=2), lambda n, pdu: adu(n, b"\x04\x02\0\0")],
+    ids=["another transaction", "another unit", "another function"],
+)
+def test_a_reply_to_something_else_is_never_taken(strange: Callable[[int, bytes], bytes]) -> None:
     right = b"\x03\x02\x12\x34"
 
-    def reply(transaction: int, pdu: bytes) -> list[bytes]:
-        return [adu(transaction + 5, right), adu(transaction, right, unit=2), adu(transaction, b"\x04\x02\0\0"),
-                adu(transaction, right)]  # fmt: skip
-
-    assert tell(reply, word)[0] == (0x1234,)
+    assert tell(lambda transaction, pdu: [strange(transaction, right), adu(transaction, right)], word)[0] is None
 
 
 def test_silence_is_none_and_a_late_reply_does_no_harm() -> None:
@@ -209,8 +193,8 @@ def test_nobody_there_is_not_connected() -> None:
         port = server.sockets[0].getsockname()[1]
         server.close()
         await server.wait_closed()
-        with pytest.raises(NotConnected, match="can't be reached"):
-            async with Asker("127.0.0.1", port, 1):
+        with pytest.raises(NotConnected, match="no connection to"):
+            async with asking(port):
                 raise AssertionError("it connected")
 
     asyncio.run(main())

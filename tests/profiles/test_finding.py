@@ -10,9 +10,9 @@ from pyModbusTCP.client import ModbusClient
 from pyModbusTCP.server import DataBank, DeviceIdentification, ModbusServer
 
 from demo.broker import free_port
+from tests.fakes.asked import asking
 from tidegate.config.problems import Problems
 from tidegate.config.profiles import ProfileReader
-from tidegate.profiles.asking import Asker
 from tidegate.profiles.finding import Finding, find
 from tidegate.profiles.firmware import key
 from tidegate.profiles.identity import Ask, Place, Step, Wanted
@@ -35,7 +35,7 @@ def known(folder: Path | None = None) -> list[Profile]:
 
 def asked(profiles: list[Profile], port: int, unit: int = 1) -> Finding:
     async def main() -> Finding:
-        async with Asker("127.0.0.1", port, unit, timeout_s=5.0, pause_s=0.0) as asker:
+        async with asking(port, unit) as asker:
             return await find(profiles, asker)
 
     return asyncio.run(main())
@@ -47,7 +47,7 @@ async def _found(profile: Profile, name: str, firmware: str, folder: Path | None
     assert again is not None
     one = next(one for one in again.sets if one.name == name)
     device = likeness(again, one, files.vectors(again, one), firmware, lambda: 0.0, 1.0)
-    async with Server(device) as server, Asker("127.0.0.1", server.port, 1, timeout_s=5.0, pause_s=0.0) as asker:
+    async with Server(device) as server, asking(server.port) as asker:
         return await find(known(folder), asker), asker.asked
 
 
@@ -158,7 +158,7 @@ def test_a_server_id_tells_a_device() -> None:
     device = Simulated(lambda: {(3, 3): 114}, server_id="M1 meter")
 
     async def main() -> Finding:
-        async with Server(device) as server, Asker("127.0.0.1", server.port, 9, 5.0, 0.0) as asker:
+        async with Server(device) as server, asking(server.port, 9) as asker:
             return await find([profile_with(step)], asker)
 
     assert [match.firmware for match in asyncio.run(main()).matches] == ["114"]

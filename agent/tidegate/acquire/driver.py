@@ -104,3 +104,16 @@ class Refuses(Protocol):
     def refused(self) -> Mapping[str, tuple[RefusedTag, ...]]:
         """By device the tags that it refuses now. Asked twice a second: the same tuple as long as nothing changes."""
         ...
+
+
+@runtime_checkable
+class Asking(Protocol):
+    """What a driver may have beside the contract, where its machines can say who they are."""
+
+    async def ask(self, device: str, request: bytes) -> bytes:
+        """The reply to one request about a device's identity, both in the protocol's own bytes.
+
+        It counts as a read of the bus, keeps the device's own deadline, and only reads: any other request is a
+        ValueError. Raises NoAnswer, InvalidReply, Refused and NotConnected, as `read` does.
+        """
+        ...

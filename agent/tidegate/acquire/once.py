@@ -70,13 +70,13 @@ async def _read_bus(driver: Driver, devices: Sequence[Device]) -> list[Answer]:
         for at, device in enumerate(devices):
             if not open_:
                 try:
-                    await _open(driver)
+                    await open_within(driver)
                 except DriverError as error:
                     return [*answers, *(Answer(rest, (), (error.what,), (type(error),)) for rest in devices[at:])]
             answer, open_ = await _read_device(driver, device)
             answers.append(answer)
     finally:
-        await _close(driver)
+        await close_within(driver)
     return answers
 
 
@@ -92,11 +92,11 @@ async def _read_device(driver: Driver, device: Device) -> tuple[Answer, bool]:
                 frame = await driver.read(group)
         except TimeoutError:
             # Nobody knows what state the driver is in, so that its bus is opened anew.
-            await _close(driver)
+            await close_within(driver)
             late = f"it was not done within {group.deadline_s:g} s and a margin"
             return _answer(device, taken, [(NoAnswer, late)]), False
         except NotConnected as error:
-            await _close(driver)
+            await close_within(driver)
             return _answer(device, taken, [*faults, (type(error), error.what)]), False
         except NoAnswer as error:
             return _answer(device, taken, [*faults, (type(error), error.what)]), True
@@ -112,7 +112,8 @@ def _answer(device: Device, taken: list[Taken], faults: list[tuple[type[DriverEr
     return Answer(device, tuple(taken), tuple(what for _, what in faults), kinds)
 
 
-async def _open(driver: Driver) -> None:
+async def open_within(driver: Driver) -> None:
+    """Open a bus within OPEN_DEADLINE_S. Raises NotConnected."""
     try:
         async with asyncio.timeout(OPEN_DEADLINE_S):
             await driver.open()
@@ -120,9 +121,10 @@ async def _open(driver: Driver) -> None:
         raise NotConnected("", f"it could not be opened within {OPEN_DEADLINE_S:g} s") from None
 
 
-async def _close(driver: Driver) -> None:
+async def close_within(driver: Driver) -> None:
+    """Close a bus of which everything has been read that was wanted."""
     try:
         async with asyncio.timeout(CLOSE_DEADLINE_S):
             await driver.close()
     except (TimeoutError, DriverError):
-        return  # Everything that was wanted of it has been read.
+        return

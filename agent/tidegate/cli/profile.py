@@ -121,7 +121,7 @@ def test(names: tuple[str, ...], every: bool, folder: Path | None) -> None:
     for one in sets:
         misses = asyncio.run(_try(one))
         without = untried(one.tags.tags.tags, one.vectors)
-        lost = asyncio.run(trial.recognised(profiles, one.profile, one.set, one.vectors))
+        lost = asyncio.run(trial.recognised(modbus(), profiles, one.profile, one.set, one.vectors))
         _echo_set(one, misses, without, lost)
         wrong, bare, unknown = wrong + len(misses), bare + len(without), unknown + bool(lost)
     asked = sum(bool(one.profile.identity) for one in sets)

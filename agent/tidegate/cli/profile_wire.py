@@ -1,17 +1,22 @@
 """`tidegate profile identify|simulate`: asks a device which profile it is of, and is a device that is of one."""
 
 import asyncio
+import re
 import signal
 import sys
 from pathlib import Path
 
 import click
 
-from tidegate.cli.opened import Opened, from_folder, open_profiles, open_set
+from tidegate.acquire.conversation import Conversation
+from tidegate.cli.opened import DRIVER, Opened, from_folder, modbus, open_profiles, open_set
+from tidegate.clock import Clock
 from tidegate.errors import NoAnswer
 from tidegate.logs import visible
+from tidegate.model.device import Device
 from tidegate.model.option import duration_s
-from tidegate.profiles.asking import Asker, parse_address
+from tidegate.profiles import trial
+from tidegate.profiles.asking import Asker
 from tidegate.profiles.finding import Finding, Match, find
 from tidegate.profiles.likeness import likeness, version_of
 from tidegate.profiles.profile import describe
@@ -19,7 +24,8 @@ from tidegate.profiles.shelf import Shelf
 from tidegate.profiles.simulated import Server
 
 EXIT_UNKNOWN = 3
-TIMEOUT_S_MAX = 60.0
+TIMEOUT_S_MIN, TIMEOUT_S_MAX = 0.01, 60.0
+UNIT_BEHIND = re.compile(r"((?:rtu\+)?tcp://[^/]+)/(\d{1,3})/?")
 CHANGE_S_MIN = 0.1
 
 
@@ -31,26 +37,40 @@ def _seconds(context: click.Context, parameter: click.Parameter, text: str) -> f
 
 
 @click.command()
-@click.argument("address", metavar="tcp://HOST[:PORT][/UNIT]")
+@click.argument("address")
+@click.option("--unit", type=click.IntRange(0, 0xFF), help="Its unit id; 1 unless given. Behind TCP also as /UNIT.")
 @click.option("--timeout", default="1s", show_default=True, callback=_seconds, help="How long an answer may take.")
+@click.option("--set", "settings", multiple=True, metavar="COLUMN=TEXT", help="An option of the driver: baud=9600.")
 @from_folder
-def identify(address: str, timeout: float, folder: Path | None) -> None:
+def identify(address: str, unit: int | None, timeout: float, settings: tuple[str, ...], folder: Path | None) -> None:
     """Ask the device at ADDRESS who it is, and say which profiles it is of.
+
+    ADDRESS is as in a device list: tcp://10.0.0.7:502, rtu+tcp://10.0.0.7:4001, rtu:///dev/ttyUSB0.
 
     Only questions that read are asked, one at a time: functions 43/14 and 17, and registers by 3 and 4. A machine that
     takes one connection only may refuse this one while the gateway runs.
 
     Exit 0 when a set of registers was found, 1 when nobody answers, 3 when no profile is for what answers.
     """
-    try:
-        host, port, unit = parse_address(address)
-    except ValueError as wrong:
-        raise click.BadParameter(str(wrong), param_hint="'ADDRESS'") from None
-    if not 0 < timeout <= TIMEOUT_S_MAX:
-        raise click.BadParameter(f"choose at most {TIMEOUT_S_MAX:g} s", param_hint="'--timeout'")
-    finding, asked, answered = asyncio.run(_identify(Shelf(folder), host, port, unit, timeout))
+    if not TIMEOUT_S_MIN <= timeout <= TIMEOUT_S_MAX:
+        wrong = f"choose at least {TIMEOUT_S_MIN:g} s and at most {TIMEOUT_S_MAX:g} s"
+        raise click.BadParameter(wrong, param_hint="'--timeout'")
+    behind = UNIT_BEHIND.fullmatch(address) if unit is None else None
+    if behind is not None:
+        address, unit = behind[1], int(behind[2])
+    pairs = [text.partition("=") for text in settings]
+    if any(not equals for _, equals, _ in pairs):
+        raise click.BadParameter("write COLUMN=TEXT, such as baud=9600", param_hint="--set")
+    options = {name.strip().lower(): text.strip() for name, _, text in pairs}
+    device = trial.stranger(DRIVER, address, 1 if unit is None else unit, {"timeout": f"{timeout:g}s", **options})
+    problems = [problem for problem in modbus().check([device]) if problem.fatal]
+    if problems:
+        wrong = f"{problems[0].what}. {problems[0].remedy}"
+        raise click.BadParameter(wrong, param_hint=f"'{problems[0].column or 'address'}'")
+    finding, asked, answered = asyncio.run(_identify(Shelf(folder), device))
     if not answered:
-        raise NoAnswer("", f"unit {unit} at {host}:{port} answered none of {asked} questions: check address and unit")
+        where = f"unit {device.unit} at {modbus().bus(device)}"
+        raise NoAnswer("", f"{where} answered none of {asked} questions: check address and unit")
     for question, answer in finding.said:
         click.echo(f"said    {question}: {visible(answer)}")
     for match in finding.matches:
@@ -60,9 +80,10 @@ def identify(address: str, timeout: float, folder: Path | None) -> None:
     sys.exit(0 if found else EXIT_UNKNOWN)
 
 
-async def _identify(shelf: Shelf, host: str, port: int, unit: int, timeout_s: float) -> tuple[Finding, int, int]:
+async def _identify(shelf: Shelf, device: Device) -> tuple[Finding, int, int]:
     profiles = open_profiles(shelf)
-    async with Asker(host, port, unit, timeout_s) as asker:
+    async with Conversation(modbus()([device], Clock()), device.name) as conversation:
+        asker = Asker(conversation.ask)
         finding = await find(profiles, asker)
         return finding, asker.asked, asker.answered
 

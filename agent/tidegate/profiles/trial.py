@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from tidegate.acquire.conversation import Conversation
 from tidegate.acquire.driver import Driver
 from tidegate.clock import Clock
 from tidegate.errors import DriverError
@@ -65,7 +66,9 @@ async def run(
     return [*strangers, *misses]
 
 
-async def recognised(profiles: Sequence[Profile], profile: Profile, one: RegisterSet, vectors: Sequence[Vector]) -> str:
+async def recognised(
+    driver: type[Driver], profiles: Sequence[Profile], profile: Profile, one: RegisterSet, vectors: Sequence[Vector]
+) -> str:
     """Whether a simulated device of this set is found among profiles, alone and with this set: what is wrong, or "".
 
     A profile without an identity has nothing that could be wrong.
@@ -74,8 +77,10 @@ async def recognised(profiles: Sequence[Profile], profile: Profile, one: Registe
         return ""
     firmware = version_of(one.firmware)
     device = likeness(profile, one, vectors, firmware, lambda: 0.0, 1.0)
-    async with Server(device) as server, Asker("127.0.0.1", server.port, 1, DEADLINE_S, 0.0) as asker:
-        found = await find(profiles, asker)
+    async with Server(device) as server:
+        asked = stranger(driver.name, f"tcp://127.0.0.1:{server.port}", 1, {})
+        async with Conversation(driver([asked], Clock()), asked.name) as conversation:
+            found = await find(profiles, Asker(conversation.ask, 0.0))
     others = [match.profile.name for match in found.matches if match.profile.name != profile.name]
     mine = next((match for match in found.matches if match.profile.name == profile.name), None)
     if mine is None:
@@ -87,6 +92,11 @@ async def recognised(profiles: Sequence[Profile], profile: Profile, one: Registe
     if mine.set is None or mine.set.name != one.name:
         return f"its device is taken for one of the set {mine.set.name if mine.set else 'of none'}"
     return ""
+
+
+def stranger(driver: str, address: str, unit: int | None, options: Mapping[str, str]) -> Device:
+    """A device of which only the address is known: nothing of it can be read but who it is."""
+    return Device("device", driver, address, unit, TagTable("device", ()), (), options)
 
 
 def _simulated(options: Mapping[str, str], bus: Bus) -> Simulated:

@@ -6,7 +6,7 @@ what they were asked: with that reply, or a refusal of it, nothing older can com
 
 from struct import Struct
 
-from tidegate_drivers.modbus.link import Question
+from tidegate_drivers.modbus.link import OPEN, Question
 
 QUESTION = Struct(">BHH")
 # After so long no reply comes any more. A unit that never answers the other question is silent that long, not for ever.
@@ -38,6 +38,9 @@ class Abandoned:
 
     def first(self, unit: int, question: Question, now: float) -> Question | None:
         """What the unit must be asked before this question, or None: no late reply can be taken for its own."""
+        if question.reply_bytes == OPEN:
+            # Who a unit is does not change with the question; no reply to another function has its form.
+            return None
         kept = self._asked.get(unit, {})
         function, address, _ = QUESTION.unpack(question.pdu)
         at = kept.get((function, question.reply_bytes))

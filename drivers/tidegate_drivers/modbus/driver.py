@@ -16,7 +16,8 @@ from tidegate_drivers.modbus.abandoned import Abandoned
 from tidegate_drivers.modbus.address import parse_place
 from tidegate_drivers.modbus.depth import Depth
 from tidegate_drivers.modbus.dial import dial
-from tidegate_drivers.modbus.link import Link
+from tidegate_drivers.modbus.identity import identity_question
+from tidegate_drivers.modbus.link import OPEN, Link
 from tidegate_drivers.modbus.pace import Pace
 from tidegate_drivers.modbus.plan import plan
 from tidegate_drivers.modbus.poll import Machine, Poll
@@ -109,17 +110,23 @@ class ModbusDriver:
 
         `source_us` is when the reply was in that a reading came with.
         """
-        if not self._links:
-            raise NotConnected(group.device, f"{self._bus.bus} is not open")
-        if not self._free:
-            raise RuntimeError(f"{self._bus.bus}: more than {self.connections} reads at the same time")
-        link = self._free.pop()
+        link = self._take(group.device)
         try:
             return await self._read(self._poll(group), link)
         finally:
-            # After a close in the meantime the link is none of ours any more.
-            if link in self._links:
-                self._free.append(link)
+            self._give_back(link)
+
+    async def ask(self, device: str, request: bytes) -> bytes:
+        """The PDU of a unit's reply to one question about who it is; see Asking.ask. It counts as a read."""
+        question, settings = identity_question(request), self._settings[device]
+        link = self._take(device)
+        try:
+            until = link.time() + settings.timeout_s
+            data = await link.ask(device, settings.unit, question.pdu, question.reply_bytes, until)
+        finally:
+            self._give_back(link)
+        head = request[:1] if question.reply_bytes == OPEN else bytes((request[0], question.reply_bytes))
+        return head + data
 
     async def _read(self, poll: Poll, link: Link | RtuLink) -> Frame:
         """A frame; behind it, while nobody else uses the link, what there is to learn of the device."""
@@ -162,6 +169,19 @@ class ModbusDriver:
         links, self._links, self._free = self._links, [], []
         for link in links:
             link.close()
+
+    def _take(self, device: str) -> Link | RtuLink:
+        """A connection that nobody asks over. Raises NotConnected."""
+        if not self._links:
+            raise NotConnected(device, f"{self._bus.bus} is not open")
+        if not self._free:
+            raise RuntimeError(f"{self._bus.bus}: more than {self.connections} reads at the same time")
+        return self._free.pop()
+
+    def _give_back(self, link: Link | RtuLink) -> None:
+        # After a close in the meantime the link is none of ours any more.
+        if link in self._links:
+            self._free.append(link)
 
     async def _connect(self) -> Link | RtuLink:
         """A connection, or the line. Raises NotConnected."""

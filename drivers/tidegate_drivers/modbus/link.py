@@ -26,8 +26,7 @@ TRANSACTION_BYTES = 2
 BEFORE_LENGTH_BYTES = 6
 ADU_BYTES_MAX = 260
 LENGTH_MIN, LENGTH_MAX = 3, ADU_BYTES_MAX - BEFORE_LENGTH_BYTES
-# Function and address and count, behind the unit.
-QUESTION_LENGTH = 6
+UNIT_BYTES = 1
 EXCEPTION_LENGTH = 3
 EXCEPTION_FLAG = 0x80
 
@@ -51,8 +50,12 @@ EXCEPTIONS = {
 }
 
 
+# Of a question whose reply says itself how long it is; what comes of it begins behind the function.
+OPEN = -1
+
+
 class Question(NamedTuple):
-    """A request: its PDU (function, address, count: 5 bytes), and the byte count that its reply must have."""
+    """A request: its PDU (function, address, count: 5 bytes), and the byte count that its reply must have, or OPEN."""
 
     pdu: bytes
     reply_bytes: int
@@ -143,7 +146,8 @@ class Link(asyncio.BufferedProtocol):
                 transaction = (transaction + 1) & 0xFFFF
             self._transaction = transaction
             self._due[transaction] = self._next
-            asked.append(ENVELOPE.pack(transaction, 0, QUESTION_LENGTH, self._unit) + self._questions[self._next].pdu)
+            pdu = self._questions[self._next].pdu
+            asked.append(ENVELOPE.pack(transaction, 0, UNIT_BYTES + len(pdu), self._unit) + pdu)
             self._next += 1
         assert self._transport is not None
         self._transport.write(b"".join(asked))
@@ -234,6 +238,8 @@ class Link(asyncio.BufferedProtocol):
             return self._refuse(f"a reply of unit {unit} to a question to unit {self._unit}")
         asked, expected = question.pdu[0], EXCEPTION_LENGTH
         if function == asked:
+            if question.reply_bytes == OPEN:
+                return True
             expected += question.reply_bytes
         elif function != asked | EXCEPTION_FLAG:
             return self._refuse(f"a reply of function {function} to a question of function {asked}")
@@ -249,7 +255,7 @@ class Link(asyncio.BufferedProtocol):
             if self._why_closed:
                 return False
         due = self._abandoned.get(transaction)
-        if due is not None and length in (due, EXCEPTION_LENGTH):
+        if due is not None and (due == OPEN or length in (due, EXCEPTION_LENGTH)):
             return True
         return self._refuse(f"a reply of transaction {transaction}, which nobody waits for")
 
@@ -271,6 +277,10 @@ class Link(asyncio.BufferedProtocol):
                 name = EXCEPTIONS.get(data[0], "unknown")
                 refused = Refused(self._device, f"exception {data[0]}, {name}", data[0])
                 self._replies[index], self._refused = refused, self._refused or refused
+            elif question.reply_bytes == OPEN:
+                self.mono_us = mono_us
+                self._last = data
+                self._replies[index] = mono_us, data
             elif data[0] != question.reply_bytes:
                 self._refuse(f"a byte count of {data[0]} where {question.reply_bytes} was due")
                 return
@@ -301,7 +311,8 @@ class Link(asyncio.BufferedProtocol):
         """Forget the questions under way, but not their numbers."""
         self._waiting = None
         for transaction, index in self._due.items():
-            self._abandoned[transaction] = EXCEPTION_LENGTH + self._questions[index].reply_bytes
+            reply_bytes = self._questions[index].reply_bytes
+            self._abandoned[transaction] = OPEN if reply_bytes == OPEN else EXCEPTION_LENGTH + reply_bytes
         self._due.clear()
         if len(self._abandoned) > ABANDONED_MAX:
             self.close(f"{len(self._abandoned)} questions to {self._peer} were given up, and none of them answered")

@@ -21,8 +21,9 @@ from tidegate.clock import Clock
 from tidegate.errors import NoAnswer, NotConnected, Refused
 from tidegate_drivers.modbus.abandoned import Abandoned
 from tidegate_drivers.modbus.framing import crc16, find
-from tidegate_drivers.modbus.line import Line
-from tidegate_drivers.modbus.link import EXCEPTION_FLAG, EXCEPTIONS, SILENT_MAX, Question, Reply
+from tidegate_drivers.modbus.identity import find_open, open_bytes
+from tidegate_drivers.modbus.line import FRAME_BYTES_MAX, Line
+from tidegate_drivers.modbus.link import EXCEPTION_FLAG, EXCEPTIONS, OPEN, SILENT_MAX, Question, Reply
 
 HEAD_BYTES, CRC_BYTES = 3, 2
 # Noise in front of a reply, and the reply: what is older is dropped.
@@ -166,6 +167,8 @@ class RtuLink(asyncio.Protocol):
     def _find(self) -> int:
         """Where the reply to the question under way begins, -1 when it is not there."""
         function, reply_bytes = self._asked.pdu[0], self._asked.reply_bytes
+        if reply_bytes == OPEN:
+            return find_open(self._heard, self._of, function)
         at = find(self._heard, self._of, function, reply_bytes)
         if at >= 0 and not self._line.echo and self._heard[at : at + len(self._sent)] == self._sent:
             # An echo that nobody told of, which has the form of a reply of three bytes.
@@ -199,7 +202,11 @@ class RtuLink(asyncio.Protocol):
         """Take the reply that begins there, and ask what is to be asked next; when nothing is, wake the asker."""
         mono_us, heard, asked = self._clock.mono_us(), self._heard, self._asked
         function = heard[at + 1]
-        end = at + HEAD_BYTES + (0 if function & EXCEPTION_FLAG else asked.reply_bytes)
+        begin, end = at + HEAD_BYTES, at + HEAD_BYTES
+        if asked.reply_bytes == OPEN and not function & EXCEPTION_FLAG:
+            begin, end = at + HEAD_BYTES - 1, at + open_bytes(heard[at:]) - CRC_BYTES
+        elif not function & EXCEPTION_FLAG:
+            end += asked.reply_bytes
         self._heard = heard[end + CRC_BYTES :]
         self._state = State.IDLE
         self._free_at = now + self._line.pause_s
@@ -221,7 +228,7 @@ class RtuLink(asyncio.Protocol):
             self._next += 1
         else:
             self.mono_us = mono_us
-            self._replies[self._next] = mono_us, heard[at + HEAD_BYTES : end]
+            self._replies[self._next] = mono_us, heard[begin:end]
             self._next += 1
         self._unasked(now)
         if self._next < len(self._questions) and refused is None and now < self._until:
@@ -233,7 +240,7 @@ class RtuLink(asyncio.Protocol):
         if refused is not None:
             waiting.set_exception(refused)
         else:
-            waiting.set_result(heard[at + HEAD_BYTES : end])
+            waiting.set_result(heard[begin:end])
 
     def _unasked(self, now: float) -> None:
         """Bytes that nobody waits for: the line is not free yet. After a second reply the first may be a late one."""
@@ -262,7 +269,8 @@ class RtuLink(asyncio.Protocol):
 
     def _quiet_s(self) -> float:
         """How long the line is left alone after a question without a reply."""
-        reply_s = (HEAD_BYTES + self._asked.reply_bytes + CRC_BYTES) * self._line.byte_s
+        reply_bytes = FRAME_BYTES_MAX if self._asked.reply_bytes == OPEN else self._asked.reply_bytes
+        reply_s = (HEAD_BYTES + reply_bytes + CRC_BYTES) * self._line.byte_s
         return min(self._timeout_s, QUIET_S_MAX) + reply_s + self._line.pause_s
 
     def _passed(self) -> None:
