@@ -18,6 +18,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 from tidegate.clock import Clock
 from tidegate.errors import Problem
+from tidegate.model.busplan import BusPlan
 from tidegate.model.device import Device, Group
 from tidegate.model.frame import Frame
 from tidegate.model.refused import RefusedTag
@@ -95,6 +96,16 @@ class Driver(Protocol):
 
     async def close(self) -> None:
         """Let go of the bus; safe to call in any state, more than once."""
+
+
+@runtime_checkable
+class Plans(Protocol):
+    """What a driver may offer besides, that knows before it connects what its buses will have to do."""
+
+    @classmethod
+    def plan(cls, devices: Sequence[Device]) -> list[BusPlan]:
+        """A plan for each bus of these devices, with which `check` found nothing fatal. It opens nothing."""
+        ...
 
 
 @runtime_checkable

@@ -15,6 +15,7 @@ EXIT_FAILED = 1
 COMMANDS = {
     "init": "Write a commented sample configuration.",
     "check": "Check a configuration and print every problem at once.",
+    "plan": "Print what each bus will be asked, how long that takes, and whether it can hold its intervals.",
     "read": "Read machines once, and print what they answer.",
     "orders": "Show a value in every type and byte order, and mark the plausible ones.",
     "profile": "Look into the device profiles, and try them.",

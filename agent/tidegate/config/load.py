@@ -18,6 +18,7 @@ from tidegate.config.devices import DeviceReader, Placed, groups
 from tidegate.config.document import POLICIES_S, POLICY_READINGS, BufferSection
 from tidegate.config.files import Files
 from tidegate.config.loaded import Config
+from tidegate.config.overload import warn_overload
 from tidegate.config.placeholders import Placeholders
 from tidegate.config.problems import Problems
 from tidegate.config.quantities import Unfit
@@ -51,6 +52,7 @@ def load(
     _warn_unused(source, tables, placed, known, problems)
     if problems.faults:
         raise _refused(problems)
+    warn_overload(placed, known, problems)
     return Config(
         gateway=source.document.gateway.name,
         state=buffer.folder,

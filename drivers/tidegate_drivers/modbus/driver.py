@@ -8,6 +8,7 @@ from typing import ClassVar
 from tidegate.acquire.driver import DRIVER_CONTRACT, Sink
 from tidegate.clock import Clock
 from tidegate.errors import ConfigError, DriverError, NotConnected, Problem
+from tidegate.model.busplan import BusPlan
 from tidegate.model.device import Device, Group
 from tidegate.model.frame import Frame
 from tidegate.model.refused import RefusedTag
@@ -16,6 +17,7 @@ from tidegate_drivers.modbus.abandoned import Abandoned
 from tidegate_drivers.modbus.address import parse_place
 from tidegate_drivers.modbus.depth import Depth
 from tidegate_drivers.modbus.dial import dial
+from tidegate_drivers.modbus.foresight import Foresight
 from tidegate_drivers.modbus.identity import identity_question
 from tidegate_drivers.modbus.link import OPEN, Link
 from tidegate_drivers.modbus.pace import Pace
@@ -78,6 +80,11 @@ class ModbusDriver:
             point, problems = parse_tag(tag)
             lines.append(str(point) if point else "; ".join(problem.what for problem in problems))
         return lines
+
+    @classmethod
+    def plan(cls, devices: Sequence[Device]) -> list[BusPlan]:
+        """What the buses of these devices will be asked, and how long that takes them; see foresight.py."""
+        return Foresight(devices).plans()
 
     @property
     def connections(self) -> int:
