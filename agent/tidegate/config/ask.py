@@ -47,10 +47,15 @@ def _ask(name: str, driver: type[Driver], placed: Sequence[Placed], problems: Pr
         one = _about(problem, by_place)
         if one is None:
             of_tags = True
-        elif problem.column not in one.unsure:
+        elif problem.column not in one.unsure and (problem.fatal or not _of_no_line(problem, one)):
             problems.add(one.place(problem))
     if of_tags:
         _ask_by_table(name, driver, placed, by_place, problems)
+
+
+def _of_no_line(problem: Problem, one: Placed) -> bool:
+    """Whether it is about a setting of a line that only the device's profile has: not every such device is on one."""
+    return problem.column is not None and problem.column not in one.own and one.delivered(problem.column)
 
 
 def _about(problem: Problem, by_place: ByPlace) -> Placed | None:

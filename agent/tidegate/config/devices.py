@@ -49,11 +49,15 @@ class Placed:
     unsure: frozenset[str]
     inline: tuple[Toml, int] | None = None
 
+    def delivered(self, column: str) -> bool:
+        """Whether its text is only how the profile's devices are delivered: there is nothing to correct there."""
+        return self.kind is not None and column in self.kind.line and self.defaults[column] is self.kind.line[column]
+
     def place(self, problem: Problem) -> Problem:
         """A driver's problem with this device, put where the text stands that it is about."""
         column = problem.column or ""
         row, shown = problem.row, problem.column
-        if column in self.defaults and column not in self.own:
+        if column in self.defaults and column not in self.own and not self.delivered(column):
             return self.defaults[column].moved(problem)
         if self.inline is not None:
             source, index = self.inline
@@ -124,7 +128,8 @@ class DeviceReader:
         kind = self._kind(cells)
         label = cells.read("label", quantities.label, None) or self._source.document.gateway.label
         wide = self._source.document.drivers.get(driver, {})
-        defaults = {k.lower(): self._source.default(("drivers", driver, k), v) for k, v in wide.items() if v}
+        defaults = dict(kind.line) if kind else {}
+        defaults.update({k.lower(): self._source.default(("drivers", driver, k), v) for k, v in wide.items() if v})
         defaults.update(kind.device if kind else {})
         own = dict(cells.row.others(COLUMNS))
         identifier = cells.text("identifier")

@@ -56,8 +56,13 @@ class ProfileReader:
         return reading.read(name, file, tree, self._lines[name].of, self._problems.add)
 
     def device(self, profile: Profile) -> dict[str, Default]:
-        """What stands in for options of its devices."""
-        return self._defaults(profile, ("device",), profile.device)
+        """What stands in for options of its devices: what it says of them, and what its bus may not be asked."""
+        facts = self._defaults(profile, ("bus",), profile.bus.needs)
+        return {**facts, **self._defaults(profile, ("device",), profile.device)}
+
+    def line(self, profile: Profile) -> dict[str, Default]:
+        """What stands in for settings of a line that nobody says: as its devices are delivered."""
+        return self._defaults(profile, ("bus",), profile.bus.delivered)
 
     def tags(self, profile: Profile, one: RegisterSet) -> SetTags | None:
         """The tags of one of its sets; None when its file can't be read."""

@@ -4,7 +4,7 @@ A profile is a folder of firmware-profiles/devices; `vendor/model@1.14` chooses 
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tidegate.config import spreadsheet, toml
 from tidegate.config.defaults import Default
@@ -20,11 +20,15 @@ from tidegate.profiles.shelf import Shelf, split
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What devices of one table have in common: their tags, defaults for the devices' own options, their usual unit."""
+    """What devices of one table have in common: their tags, defaults for the devices' own options, their usual unit.
+
+    `line` are settings of the line that hold where nothing else says them.
+    """
 
     tags: TagList
     device: Mapping[str, Default]
     unit: int | None = None
+    line: Mapping[str, Default] = field(default_factory=dict)
 
 
 class Tables:
@@ -90,7 +94,9 @@ class Tables:
             found = self._reader.tags(profile, profile.choose(choice))
         except NoSet as none:
             raise Unfit(none.what, none.remedy) from None
-        return Kind(found.tags, self._reader.device(profile), profile.bus.unit) if found is not None else None
+        if found is None:
+            return None
+        return Kind(found.tags, self._reader.device(profile), profile.bus.unit, self._reader.line(profile))
 
 
 def profiles() -> list[str]:

@@ -42,7 +42,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Bus:
-    """What the device's line is like, as far as the driver has no option of its own for it. None = not known."""
+    """What the device's line is like. None = not known."""
 
     unit: int | None = None
     baud: int | None = None
@@ -50,6 +50,19 @@ class Bus:
     even_only: bool = False
     pause_s: float | None = None
     connect_pause_s: float | None = None
+
+    @property
+    def needs(self) -> tuple[tuple[str, str], ...]:
+        """What the device can't do without, as options of its driver."""
+        pauses = (("pause", self.pause_s), ("connect_pause", self.connect_pause_s))
+        even = (("even_only", "true"),) if self.even_only else ()
+        return (*even, *((name, f"{seconds * 1000:g}ms") for name, seconds in pauses if seconds is not None))
+
+    @property
+    def delivered(self) -> tuple[tuple[str, str], ...]:
+        """How its line is set when it is delivered, which whoever installs it may have changed."""
+        baud = (("baud", str(self.baud)),) if self.baud is not None else ()
+        return (*baud, *((("parity", self.parity),) if self.parity is not None else ()))
 
 
 @dataclass(frozen=True, slots=True)
