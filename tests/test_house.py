@@ -51,6 +51,7 @@ MAY_IMPORT = {
 }  # fmt: skip
 DRIVERS_MAY_IMPORT = (
     "tidegate.acquire.driver",
+    "tidegate.acquire.survey",
     "tidegate.model",
     "tidegate.errors",
     "tidegate.clock",

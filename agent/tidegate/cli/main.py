@@ -17,6 +17,7 @@ COMMANDS = {
     "check": "Check a configuration and print every problem at once.",
     "plan": "Print what each bus will be asked, how long that takes, and whether it can hold its intervals.",
     "read": "Read machines once, and print what they answer.",
+    "sniff": "Listen to a serial line, and show what its units are asked and say.",
     "orders": "Show a value in every type and byte order, and mark the plausible ones.",
     "profile": "Look into the device profiles, and try them.",
     "doctor": "Look at this machine, its disk, clock and brokers; each finding with its remedy.",

@@ -96,11 +96,14 @@ class SerialPort(asyncio.Transport):
         self._loop.call_soon(protocol.connection_lost, error)
 
 
-def open_port(path: str, line: Line, protocol: asyncio.Protocol) -> SerialPort:
-    """Open a port for this program alone, and set it up. Raises NotConnected, which says what to do."""
+def open_port(path: str, line: Line, protocol: asyncio.Protocol, access: int = os.O_RDWR) -> SerialPort:
+    """Open a port for this program alone, and set it up. Raises NotConnected, which says what to do.
+
+    Opened with os.O_RDONLY nothing can be written.
+    """
     descriptor = -1
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(path, access | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
         _set_up(descriptor, line)
     except (OSError, termios.error) as error:
         if descriptor >= 0:
