@@ -19,10 +19,11 @@ from tidegate.profiles.simulated import Simulated
 from tidegate.profiles.trial import stranger
 from tidegate_drivers.modbus.abandoned import Abandoned
 from tidegate_drivers.modbus.driver import ModbusDriver
-from tidegate_drivers.modbus.identity import find_open, identity_question
+from tidegate_drivers.modbus.framing import RTU
+from tidegate_drivers.modbus.identity import identity_question
 from tidegate_drivers.modbus.line import Line
+from tidegate_drivers.modbus.line_link import LineLink
 from tidegate_drivers.modbus.link import OPEN
-from tidegate_drivers.modbus.rtu import RtuLink
 
 LINE = Line(19200, "E", 1, 0.0, False)
 OBJECTS = b"\x2b\x0e\x01\x01\x00\x00\x02\x00\x04Acme\x01\x02M1"
@@ -52,7 +53,7 @@ def test_the_reply_of_a_line_ends_where_it_says(reply: bytes, moves: Callable[[b
     whole = framed(bytes([7]) + reply)
 
     async def main(clock: Clock) -> None:
-        link = RtuLink(clock, "the line", LINE, Abandoned(), False)
+        link = LineLink(clock, "the line", LINE, Abandoned(), False)
         MemoryLine(link, lambda question: moves(whole))
 
         assert await link.ask("m1", 7, ASKED[reply], OPEN, link.time() + 1.0) == reply[1:]
@@ -67,13 +68,13 @@ def test_no_reply_of_a_line_is_taken_with_a_wrong_bit(reply: bytes) -> None:
     flipped = [bytes(b ^ (1 << bit if i == at else 0) for i, b in enumerate(whole)) for at in range(len(whole))
                for bit in range(8)]  # fmt: skip
 
-    assert find_open(whole, 7, reply[0]) == 0
-    assert [find_open(wrong, 7, reply[0]) for wrong in flipped] == [-1] * len(flipped)
+    assert RTU.find(whole, 7, reply[0], OPEN) == (0, len(whole), whole[:-2])
+    assert [RTU.find(wrong, 7, reply[0], OPEN) for wrong in flipped] == [None] * len(flipped)
 
 
 def test_a_unit_that_never_says_who_it_is_costs_its_timeout_and_is_read_on() -> None:
     async def main(clock: Clock) -> None:
-        link = RtuLink(clock, "the line", LINE, Abandoned(), False)
+        link = LineLink(clock, "the line", LINE, Abandoned(), False)
         words = framed(bytes([7, 3, 2, 0, 9]))
         MemoryLine(link, lambda question: [(0.01, words)] if question[1] == 3 else [])
         with pytest.raises(NoAnswer):

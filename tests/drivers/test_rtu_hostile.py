@@ -11,7 +11,7 @@ from tidegate.clock import Clock
 from tidegate.errors import NoAnswer, Refused
 from tidegate_drivers.modbus.abandoned import Abandoned
 from tidegate_drivers.modbus.line import Line
-from tidegate_drivers.modbus.rtu import RtuLink
+from tidegate_drivers.modbus.line_link import LineLink
 
 UNITS = (1, 2, 3)
 TIMEOUT_S = 0.1
@@ -87,7 +87,7 @@ def test_no_wrong_value_is_taken_and_an_honest_line_recovers(seed: int) -> None:
     async def main(clock: Clock) -> None:
         chance = Random(seed)
         units = Line3(chance)
-        link = RtuLink(clock, "the line", Line(19200, "E", 1, 0.0, False), Abandoned(), gives_up=False)
+        link = LineLink(clock, "the line", Line(19200, "E", 1, 0.0, False), Abandoned(), gives_up=False)
         MemoryLine(link, units)
         taken = wrong = 0
 

@@ -12,15 +12,15 @@ from tidegate.clock import Clock
 from tidegate.errors import NoAnswer, NotConnected, Refused
 from tidegate_drivers.modbus.abandoned import KEPT_S, Abandoned
 from tidegate_drivers.modbus.line import Line
+from tidegate_drivers.modbus.line_link import LineLink
 from tidegate_drivers.modbus.link import Question
-from tidegate_drivers.modbus.rtu import RtuLink
 
 LINE = Line(19200, "E", 1, 0.0, False)
 TWO = bytes.fromhex("0300000002")
 DATA = bytes.fromhex("00010002")
 REPLY = framed(bytes([7, 3, 4]) + DATA)
 TIMEOUT_S = 0.2
-Story = Callable[[RtuLink, MemoryLine], Coroutine[Any, Any, None]]
+Story = Callable[[LineLink, MemoryLine], Coroutine[Any, Any, None]]
 
 
 def honest(question: bytes, first: int = 1) -> bytes:
@@ -30,7 +30,7 @@ def honest(question: bytes, first: int = 1) -> bytes:
 
 def against(answer: Unit, story: Story, line: Line = LINE, gives_up: bool = False) -> None:
     async def main(clock: Clock) -> None:
-        link = RtuLink(clock, "the line", line, Abandoned(), gives_up)
+        link = LineLink(clock, "the line", line, Abandoned(), gives_up)
         wire = MemoryLine(link, answer)
         await story(link, wire)
         link.close()
@@ -40,7 +40,7 @@ def against(answer: Unit, story: Story, line: Line = LINE, gives_up: bool = Fals
     run_virtually(main)
 
 
-async def ask(link: RtuLink, unit: int = 7, pdu: bytes = TWO, reply_bytes: int = 4) -> bytes:
+async def ask(link: LineLink, unit: int = 7, pdu: bytes = TWO, reply_bytes: int = 4) -> bytes:
     return await link.ask("m1", unit, pdu, reply_bytes, link.time() + TIMEOUT_S)
 
 
@@ -58,7 +58,7 @@ async def ask(link: RtuLink, unit: int = 7, pdu: bytes = TWO, reply_bytes: int =
     ids=["clean", "noise before", "noise behind", "another unit's", "broken off and again", "in bytes", "much noise"],
 )
 def test_the_reply_is_found_among_what_comes(moves: Moves) -> None:
-    async def story(link: RtuLink, wire: MemoryLine) -> None:
+    async def story(link: LineLink, wire: MemoryLine) -> None:
         assert await ask(link) == DATA
 
     against(lambda question: moves, story)
@@ -81,7 +81,7 @@ def test_the_reply_is_found_among_what_comes(moves: Moves) -> None:
          "other exception", "unit 0"],
 )  # fmt: skip
 def test_nothing_else_is_ever_the_reply(reply: bytes) -> None:
-    async def story(link: RtuLink, wire: MemoryLine) -> None:
+    async def story(link: LineLink, wire: MemoryLine) -> None:
         with pytest.raises(NoAnswer, match="unit 7") as raised:
             await ask(link)
 
@@ -92,7 +92,7 @@ def test_nothing_else_is_ever_the_reply(reply: bytes) -> None:
 
 
 def test_an_exception_is_a_refusal() -> None:
-    async def story(link: RtuLink, wire: MemoryLine) -> None:
+    async def story(link: LineLink, wire: MemoryLine) -> None:
         with pytest.raises(Refused, match="illegal data address"):
             await ask(link)
 
@@ -103,7 +103,7 @@ def test_several_questions_are_asked_one_after_the_other_until_one_is_refused() 
     def answer(question: bytes) -> Moves:
         return [(0.01, framed(bytes([7, 0x83, 2])) if question[3] == 2 else honest(question))]
 
-    async def story(link: RtuLink, wire: MemoryLine) -> None:
+    async def story(link: LineLink, wire: MemoryLine) -> None:
         questions = [Question(bytes([3, 0, address, 0, 1]), 2) for address in range(4)]
         replies, asked = link.ask_all("m1", 7, questions, TIMEOUT_S, link.time() + 5)
         with pytest.raises(Refused):
@@ -121,7 +121,7 @@ def test_several_questions_are_asked_one_after_the_other_until_one_is_refused() 
     ids=["three and a half characters", "fixed above 19200", "turnaround"],
 )
 def test_between_a_reply_and_the_next_question_the_line_is_silent(line: Line, pause_s: float) -> None:
-    async def story(link: RtuLink, wire: MemoryLine) -> None:
+    async def story(link: LineLink, wire: MemoryLine) -> None:
         await ask(link)
         await ask(link)
 
@@ -131,7 +131,7 @@ def test_between_a_reply_and_the_next_question_the_line_is_silent(line: Line, pa
 
 
 def test_after_silence_nothing_is_asked_until_the_late_reply_can_have_passed() -> None:
-    async def story(link: RtuLink, wire: MemoryLine) -> None:
+    async def story(link: LineLink, wire: MemoryLine) -> None:
         with pytest.raises(NoAnswer):
             await ask(link, unit=8)
 
@@ -142,7 +142,7 @@ def test_after_silence_nothing_is_asked_until_the_late_reply_can_have_passed() -
 
 
 def test_when_the_late_reply_has_passed_the_line_is_free_and_nobody_got_it() -> None:
-    async def story(link: RtuLink, wire: MemoryLine) -> None:
+    async def story(link: LineLink, wire: MemoryLine) -> None:
         with pytest.raises(NoAnswer):
             await ask(link, unit=8)
 
@@ -163,7 +163,7 @@ def test_a_late_reply_is_never_that_of_the_next_question(late_s: float) -> None:
         now = asyncio.get_running_loop().time()
         return [(max(late_s + 0.01 * asked - now, 0.01), honest(question, asked))]
 
-    async def story(link: RtuLink, wire: MemoryLine) -> None:
+    async def story(link: LineLink, wire: MemoryLine) -> None:
         for _ in range(8):
             try:
                 data = await ask(link)
@@ -185,7 +185,7 @@ def test_a_unit_that_answers_only_what_is_configured_comes_back_within_a_minute(
         asked += 1
         return [(0.01, honest(question))] if asked > 1 and question[1:6] == TWO else []
 
-    async def story(link: RtuLink, wire: MemoryLine) -> None:
+    async def story(link: LineLink, wire: MemoryLine) -> None:
         while True:
             try:
                 await ask(link)
@@ -199,7 +199,7 @@ def test_a_unit_that_answers_only_what_is_configured_comes_back_within_a_minute(
 
 
 def test_a_second_reply_makes_the_next_one_suspect() -> None:
-    async def story(link: RtuLink, wire: MemoryLine) -> None:
+    async def story(link: LineLink, wire: MemoryLine) -> None:
         await ask(link)
         await asyncio.sleep(0.05)
         await ask(link)
@@ -215,14 +215,14 @@ def test_an_echo_is_no_reply(echo: bool) -> None:
     pdu = bytes.fromhex("0103000015")
     reply = framed(bytes([7, 1, 3, 1, 2, 3]))
 
-    async def story(link: RtuLink, wire: MemoryLine) -> None:
+    async def story(link: LineLink, wire: MemoryLine) -> None:
         assert await ask(link, pdu=pdu, reply_bytes=3) == bytes([1, 2, 3])
 
     against(lambda question: [(0.005, question), (0.01, reply)], story, Line(19200, "E", 1, 0.0, echo))
 
 
 def test_a_line_that_should_echo_and_does_not_is_told() -> None:
-    async def story(link: RtuLink, wire: MemoryLine) -> None:
+    async def story(link: LineLink, wire: MemoryLine) -> None:
         with pytest.raises(NoAnswer, match="echo"):
             await ask(link)
 
@@ -230,7 +230,7 @@ def test_a_line_that_should_echo_and_does_not_is_told() -> None:
 
 
 def test_a_line_that_is_never_silent_is_spoken_into_all_the_same() -> None:
-    async def story(link: RtuLink, wire: MemoryLine) -> None:
+    async def story(link: LineLink, wire: MemoryLine) -> None:
         async def babble() -> None:
             while True:
                 link.data_received(b"\x55")
@@ -253,7 +253,7 @@ def test_a_cancelled_question_is_given_up_like_a_silent_one() -> None:
         asked += 1
         return [(0.05 if asked == 1 else 0.06, honest(question, asked))]
 
-    async def story(link: RtuLink, wire: MemoryLine) -> None:
+    async def story(link: LineLink, wire: MemoryLine) -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.02):
                 await ask(link)
@@ -266,7 +266,7 @@ def test_a_cancelled_question_is_given_up_like_a_silent_one() -> None:
 def test_a_reply_that_was_due_when_a_line_closed_is_not_taken_on_the_next() -> None:
     async def main(clock: Clock) -> None:
         abandoned = Abandoned()
-        first, second = (RtuLink(clock, "the line", LINE, abandoned, True) for _ in range(2))
+        first, second = (LineLink(clock, "the line", LINE, abandoned, True) for _ in range(2))
         MemoryLine(first, lambda question: [])
         asked = first.ask("m1", 7, TWO, 4, first.time() + TIMEOUT_S)
         first.close()
@@ -282,7 +282,7 @@ def test_a_reply_that_was_due_when_a_line_closed_is_not_taken_on_the_next() -> N
 
 
 def test_two_askers_at_a_time_are_the_callers_mistake() -> None:
-    async def story(link: RtuLink, wire: MemoryLine) -> None:
+    async def story(link: LineLink, wire: MemoryLine) -> None:
         first = link.ask("m1", 7, TWO, 4, link.time() + TIMEOUT_S)
         with pytest.raises(RuntimeError, match="one asker"):
             link.ask("m1", 7, TWO, 4, link.time() + TIMEOUT_S)
@@ -293,7 +293,7 @@ def test_two_askers_at_a_time_are_the_callers_mistake() -> None:
 
 
 def test_a_line_that_goes_fails_its_question_at_once() -> None:
-    async def story(link: RtuLink, wire: MemoryLine) -> None:
+    async def story(link: LineLink, wire: MemoryLine) -> None:
         asked = link.ask("m1", 7, TWO, 4, link.time() + TIMEOUT_S)
         link.connection_lost(OSError(5, "Input/output error"))
         with pytest.raises(NotConnected, match="Input/output error"):
@@ -309,7 +309,7 @@ def test_a_line_that_goes_fails_its_question_at_once() -> None:
 
 @pytest.mark.parametrize(("gives_up", "error"), [(True, NotConnected), (False, NoAnswer)])
 def test_only_a_connection_is_given_up_over_silence(gives_up: bool, error: type[Exception]) -> None:
-    async def story(link: RtuLink, wire: MemoryLine) -> None:
+    async def story(link: LineLink, wire: MemoryLine) -> None:
         for _ in range(2):
             with pytest.raises(NoAnswer):
                 await ask(link)

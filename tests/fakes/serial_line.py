@@ -6,7 +6,7 @@ import tty
 from collections.abc import Callable
 from types import TracebackType
 
-from tidegate_drivers.modbus.rtu import RtuLink
+from tidegate_drivers.modbus.line_link import LineLink
 
 QUESTION_BYTES = 8
 # What comes of a question: pieces, each after so many seconds.
@@ -40,7 +40,7 @@ def registers_of(question: bytes, words: Callable[[int], int]) -> bytes:
 class MemoryLine(asyncio.Transport):
     """A line in memory whose units are one function."""
 
-    def __init__(self, link: RtuLink, answer: Unit) -> None:
+    def __init__(self, link: LineLink, answer: Unit) -> None:
         super().__init__()
         self._link, self._answer = link, answer
         self._loop = asyncio.get_running_loop()

@@ -6,19 +6,28 @@ import re
 from dataclasses import dataclass
 
 PORT = 502
-NETWORK = re.compile(r"(tcp|rtu\+tcp)://(?:\[([0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|([A-Za-z0-9_.-]+))(?::(\d{1,5}))?/?")
-SERIAL = re.compile(r"rtu://(/[^\s?#]+)")
-HOW_TO_WRITE = "Write tcp://10.0.0.7:502, rtu:///dev/ttyUSB0 or rtu+tcp://10.0.0.7:4001; IPv6 as tcp://[fd00::7]:502"
+NETWORK = re.compile(
+    r"(tcp|(?:rtu|ascii)\+tcp)://(?:\[([0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|([A-Za-z0-9_.-]+))(?::(\d{1,5}))?/?"
+)
+SERIAL = re.compile(r"(rtu|ascii)://(/[^\s?#]+)")
+HOW_TO_WRITE = (
+    "Write tcp://10.0.0.7:502, rtu:///dev/ttyUSB0 or rtu+tcp://10.0.0.7:4001 (ascii instead of rtu for Modbus ASCII); "
+    "IPv6 as tcp://[fd00::7]:502"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a bus is: `path` of a serial port, else `host` and `port`. `framed` by RTU, with a checksum, or by TCP."""
+    """Where a bus is: `path` of a serial port, else `host` and `port`.
+
+    `framed` as on a line, with a checksum (`ascii`: in ASCII, else in RTU), or by TCP.
+    """
 
     framed: bool
     path: str = ""
     host: str = ""
     port: int = 0
+    ascii: bool = False
 
     @property
     def bus(self) -> str:
@@ -29,15 +38,15 @@ class Place:
 
 
 def parse_place(address: str) -> Place:
-    """The place of `tcp://host[:port]`, `rtu+tcp://host:port` or `rtu:///dev/name`.
+    """The place of `tcp://host[:port]`, `rtu+tcp://host:port` or `rtu:///dev/name`, or with ascii for rtu.
 
     One spelling for all spellings of one IP address. Raises ValueError that says what is wrong.
     """
     text = address.strip()
     serial = SERIAL.fullmatch(text)
     if serial:
-        return Place(True, serial[1])
-    if text.startswith("rtu:///") and "?" in text:
+        return Place(True, serial[2], ascii=serial[1] == "ascii")
+    if text.startswith(("rtu:///", "ascii:///")) and "?" in text:
         raise ValueError(f"{text!r} has settings behind the port; baud, parity and stop have columns of their own")
     matched = NETWORK.fullmatch(text)
     if matched is None:
@@ -53,4 +62,4 @@ def parse_place(address: str) -> Place:
             host = str(ipaddress.IPv6Address(host))
         except ValueError:
             raise ValueError(f"[{host}] is no IPv6 address") from None
-    return Place(framed, "", host, port)
+    return Place(framed, "", host, port, matched[1] == "ascii+tcp")

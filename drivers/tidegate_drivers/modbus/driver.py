@@ -19,13 +19,13 @@ from tidegate_drivers.modbus.depth import Depth
 from tidegate_drivers.modbus.dial import dial
 from tidegate_drivers.modbus.foresight import Foresight
 from tidegate_drivers.modbus.identity import identity_question
+from tidegate_drivers.modbus.line_link import LineLink
 from tidegate_drivers.modbus.link import OPEN, Link
 from tidegate_drivers.modbus.pace import Pace
 from tidegate_drivers.modbus.plan import plan
 from tidegate_drivers.modbus.poll import Machine, Poll
 from tidegate_drivers.modbus.port import open_port
 from tidegate_drivers.modbus.refusals import Refusals
-from tidegate_drivers.modbus.rtu import RtuLink
 from tidegate_drivers.modbus.settings import parse_device
 from tidegate_drivers.modbus.tags import parse_points, parse_tag
 
@@ -58,8 +58,8 @@ class ModbusDriver:
         }
         self._polls: dict[tuple[str, str], Poll] = {}
         self._machines: dict[str, Machine] = {}
-        self._links: list[Link | RtuLink] = []
-        self._free: list[Link | RtuLink] = []
+        self._links: list[Link | LineLink] = []
+        self._free: list[Link | LineLink] = []
         self._abandoned = Abandoned()
 
     @classmethod
@@ -135,7 +135,7 @@ class ModbusDriver:
         head = request[:1] if question.reply_bytes == OPEN else bytes((request[0], question.reply_bytes))
         return head + data
 
-    async def _read(self, poll: Poll, link: Link | RtuLink) -> Frame:
+    async def _read(self, poll: Poll, link: Link | LineLink) -> Frame:
         """A frame; behind it, while nobody else uses the link, what there is to learn of the device."""
         depth, begun = self._depths[poll.group.device], link.time()
         try:
@@ -177,7 +177,7 @@ class ModbusDriver:
         for link in links:
             link.close()
 
-    def _take(self, device: str) -> Link | RtuLink:
+    def _take(self, device: str) -> Link | LineLink:
         """A connection that nobody asks over. Raises NotConnected."""
         if not self._links:
             raise NotConnected(device, f"{self._bus.bus} is not open")
@@ -185,19 +185,21 @@ class ModbusDriver:
             raise RuntimeError(f"{self._bus.bus}: more than {self.connections} reads at the same time")
         return self._free.pop()
 
-    def _give_back(self, link: Link | RtuLink) -> None:
+    def _give_back(self, link: Link | LineLink) -> None:
         # After a close in the meantime the link is none of ours any more.
         if link in self._links:
             self._free.append(link)
 
-    async def _connect(self) -> Link | RtuLink:
+    async def _connect(self) -> Link | LineLink:
         """A connection, or the line. Raises NotConnected."""
         place, line, clock, abandoned = self._bus.place, self._bus.line, self._clock, self._abandoned
         if line is None:
             return await dial(place.host, place.port, lambda peer: Link(clock, peer))
         if not place.path:
-            return await dial(place.host, place.port, lambda peer: RtuLink(clock, peer, line, abandoned, gives_up=True))
-        link = RtuLink(clock, place.path, line, abandoned, gives_up=False)
+            return await dial(
+                place.host, place.port, lambda peer: LineLink(clock, peer, line, abandoned, gives_up=True)
+            )
+        link = LineLink(clock, place.path, line, abandoned, gives_up=False)
         open_port(place.path, line, link)
         return link
 

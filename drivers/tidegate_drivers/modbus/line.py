@@ -1,6 +1,6 @@
 """A serial line's settings: texts of a device into speed, parity and pauses, with all problems. It opens nothing.
 
-Source: MODBUS over Serial Line V1.02 §2.5.1 (pauses between frames), §2.5.1.1 (a character has 11 bits).
+Source: MODBUS over Serial Line V1.02 §2.5.1 (pauses between frames), §2.5.1.1 (a character's bits).
 """
 
 import os
@@ -11,6 +11,8 @@ from tidegate.errors import Problem
 from tidegate.model.device import Device
 from tidegate.model.option import Options
 from tidegate_drivers.modbus.address import Place
+from tidegate_drivers.modbus.framing import ASCII, RTU, Framing
+from tidegate_drivers.modbus.rs485 import Rs485, parse_rs485
 
 # Speeds that both Modbus devices and the system's serial ports know.
 BAUDS = tuple(
@@ -18,14 +20,17 @@ BAUDS = tuple(
     for baud in (1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600)
     if hasattr(termios, f"B{baud}")
 )
-PARITIES = {"n": "N", "e": "E", "o": "O", "none": "N", "even": "E", "odd": "O", "8n1": "N", "8e1": "E", "8o1": "O"}
-OF_LINES = ("baud", "parity", "stop", "turnaround", "echo")
+PARITIES = {"n": "N", "e": "E", "o": "O", "none": "N", "even": "E", "odd": "O"} | {
+    f"{bits}{parity}1": parity.upper() for bits in (7, 8) for parity in "neo"
+}
+OF_PORTS = ("baud", "parity", "stop", "bits", "rs485", "rs485_before", "rs485_after")
+OF_LINES = (*OF_PORTS, "turnaround", "echo")
 BAUD, PARITY, STOP = 19200, "e", 1
 TURNAROUND_S_MAX = 5.0
 # Above this speed the pause between two frames is fixed, since timers have their limits.
 FIXED_PAUSE_BAUD, FIXED_PAUSE_S = 19200, 0.00175
 PAUSE_CHARACTERS = 3.5
-FRAME_BYTES_MAX = 256
+QUESTION_BYTES, REPLY_BYTES_MAX = 6, 254
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,7 @@ class Line:
     """How frames travel: on a serial port, or (`baud` 0) behind a TCP address whose other side has its own settings.
 
     `parity` is N, E or O. `turnaround_s` is the least pause before a question; `echo` says that the line gives back
-    what is sent.
+    what is sent. `rs485` is None where the port's direction is left as it is.
     """
 
     baud: int
@@ -41,11 +46,14 @@ class Line:
     stop: int
     turnaround_s: float
     echo: bool
+    framing: Framing = RTU
+    bits: int = 8
+    rs485: Rs485 | None = None
 
     @property
     def byte_s(self) -> float:
         """How long one byte takes."""
-        return (9 + (self.parity != "N") + self.stop) / self.baud if self.baud else 0.0
+        return (1 + self.bits + (self.parity != "N") + self.stop) / self.baud if self.baud else 0.0
 
     @property
     def pause_s(self) -> float:
@@ -58,10 +66,14 @@ class Line:
     @property
     def travel_s(self) -> float:
         """How long a question and the longest reply are on the way."""
-        return (8 + FRAME_BYTES_MAX) * self.byte_s
+        return (self.framing.wire_bytes(QUESTION_BYTES) + self.framing.wire_bytes(REPLY_BYTES_MAX)) * self.byte_s
 
     def __str__(self) -> str:
-        return f"{self.baud} baud, 8{self.parity}{self.stop}" if self.baud else "RTU over TCP"
+        if not self.baud:
+            return f"{self.framing.name} over TCP"
+        told = [f"{self.baud} baud", f"{self.bits}{self.parity}{self.stop}"]
+        told += [self.framing.name] if self.framing is ASCII else []
+        return ", ".join(told + ([str(self.rs485)] if self.rs485 else []))
 
 
 def parse_line(device: Device, options: Options, place: Place) -> Line | None:
@@ -77,14 +89,30 @@ def parse_line(device: Device, options: Options, place: Place) -> Line | None:
     for name in ("connections", "in_flight"):
         if options.text(name) not in ("", "1", "auto"):
             options.wrong(name, "a line carries one question at a time", "Leave it empty here", fatal=False)
+    framing = ASCII if place.ascii else RTU
     if not place.path:
-        for name in ("baud", "parity", "stop"):
+        for name in OF_PORTS:
             if name in filled and options.text(name):
                 options.wrong(name, "the serial server has this setting", "Set it there; leave it empty here", False)
-        return Line(0, "N", 1, turnaround_s, echo)
+        return Line(0, "N", 1, turnaround_s, echo, framing)
     baud = options.word("baud", str(BAUD), [str(known) for known in BAUDS])
-    parity = PARITIES[options.word("parity", PARITY, PARITIES)]
-    return Line(int(baud), parity, options.whole("stop", STOP, 1, 2), turnaround_s, echo)
+    parity = options.word("parity", PARITY, PARITIES)
+    stop = options.whole("stop", STOP, 1, 2)
+    bits = _bits(options, framing, parity)
+    return Line(int(baud), PARITIES[parity], stop, turnaround_s, echo, framing, bits, parse_rs485(options))
+
+
+def _bits(options: Options, framing: Framing, parity: str) -> int:
+    """The data bits of a character: what `bits` says, or the 7 of a `7E1`, else what the framing mostly has."""
+    said = int(parity[0]) if parity[0].isdigit() else 0
+    bits = options.whole("bits", said or framing.bits[0], 7, 8)
+    if bits not in framing.bits:
+        options.wrong("bits", "RTU has characters of 8 bits", "Write 8, or ascii:// if the device speaks Modbus ASCII")
+    elif said and said != bits:
+        options.wrong(
+            "bits", f"{bits} data bits, and parity says {said}", "Write the letter alone as parity: N, E or O"
+        )
+    return bits
 
 
 def check_port(device: Device, place: Place) -> list[Problem]:

@@ -25,11 +25,11 @@ from tidegate.model.status import (
 )
 from tidegate_drivers.modbus import codec
 from tidegate_drivers.modbus.depth import Depth
+from tidegate_drivers.modbus.line_link import LineLink
 from tidegate_drivers.modbus.link import Link, Question
 from tidegate_drivers.modbus.pace import Pace
 from tidegate_drivers.modbus.plan import Avoided, Plan, Request, arrange
 from tidegate_drivers.modbus.refusals import ILLEGAL_FUNCTION, Refusals
-from tidegate_drivers.modbus.rtu import RtuLink
 
 SLOT_BYTES = 8
 # Exceptions that asking again does not change: function, address, value.
@@ -101,7 +101,7 @@ class Poll:
         """The requests of the last read, when each was answered and may follow the one before at once; else none."""
         return self._plan.requests if self._all_answered and not self._machine.pace.pause_s else ()
 
-    async def read(self, link: Link | RtuLink) -> Frame:
+    async def read(self, link: Link | LineLink) -> Frame:
         """One reading of every tag. Raises what Driver.read does, when the unit gave nothing at all."""
         self._all_answered = False
         self._refusals.pass_time(link.time())
@@ -140,7 +140,7 @@ class Poll:
             self._tags, source_us, status, bytes(values), bytes(side), clock=now.state,
         )  # fmt: skip
 
-    async def _ask(self, link: Link | RtuLink) -> tuple[list[Outcome], int]:
+    async def _ask(self, link: Link | LineLink) -> tuple[list[Outcome], int]:
         """Ask what there is to ask within the deadline: what became of each request, and how many were split."""
         deadline = link.time() + self.group.deadline_s
         outcomes: list[Outcome] = []
@@ -186,7 +186,9 @@ class Poll:
             todo.append(Task(look))
         return todo
 
-    async def _ask_all(self, link: Link | RtuLink, todo: deque[Task], outcomes: list[Outcome], deadline: float) -> None:
+    async def _ask_all(
+        self, link: Link | LineLink, todo: deque[Task], outcomes: list[Outcome], deadline: float
+    ) -> None:
         """Ask all that is to do, and wake up once for it; what was answered moves over to the outcomes.
 
         What is left to do has not been asked, or has what is wrong with it.
@@ -219,7 +221,7 @@ class Poll:
                 todo.append(Task(task.request, silence))
                 silence = None
 
-    async def _one(self, link: Link | RtuLink, request: Request, deadline: float) -> Outcome:
+    async def _one(self, link: Link | LineLink, request: Request, deadline: float) -> Outcome:
         """Ask one request, once, when its unit wants to be asked again."""
         machine = self._machine
         await machine.pace.wait(link.time)

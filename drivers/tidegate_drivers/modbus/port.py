@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from tidegate.errors import NotConnected
 from tidegate_drivers.modbus.line import Line
+from tidegate_drivers.modbus.rs485 import NoDirection, direct
 
 READ_BYTES = 4096
 # Places in what tcgetattr gives.
@@ -16,7 +17,7 @@ IFLAG, OFLAG, CFLAG, LFLAG, INPUT_SPEED, OUTPUT_SPEED, CHARACTERS = range(7)
 REMEDIES = {
     errno.EACCES: ": give the gateway's user its group, which mostly is dialout",
     errno.EBUSY: ": another program has it, or another device list entry under another name",
-    errno.EINVAL: ": it can't have these settings of baud, parity and stop",
+    errno.EINVAL: ": it can't have these settings of baud, parity, bits and stop",
     errno.ENOTTY: ": it is no serial port",
 }
 
@@ -109,7 +110,8 @@ def open_port(path: str, line: Line, protocol: asyncio.Protocol, access: int = o
         if descriptor >= 0:
             os.close(descriptor)
         number = errno.EBUSY if isinstance(error, BlockingIOError) else error.args[0]
-        why = f"{os.strerror(number)}{REMEDIES.get(number, '')}"
+        said = error.args[1] if isinstance(error, NoDirection) else ""
+        why = said or f"{os.strerror(number)}{REMEDIES.get(number, '')}"
         raise NotConnected("", f"{path} can't be opened: {why}") from None
     return SerialPort(descriptor, protocol)
 
@@ -119,7 +121,7 @@ def _set_up(descriptor: int, line: Line) -> None:
     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     settings = termios.tcgetattr(descriptor)
     fcntl.ioctl(descriptor, termios.TIOCEXCL)
-    bits = termios.CS8 | termios.CREAD | termios.CLOCAL
+    bits = (termios.CS7 if line.bits == 7 else termios.CS8) | termios.CREAD | termios.CLOCAL
     bits |= termios.PARENB if line.parity != "N" else 0
     bits |= termios.PARODD if line.parity == "O" else 0
     bits |= termios.CSTOPB if line.stop == 2 else 0
@@ -134,6 +136,8 @@ def _set_up(descriptor: int, line: Line) -> None:
         termios.tcsetattr(descriptor, termios.TCSANOW, settings)
     if termios.tcgetattr(descriptor)[OUTPUT_SPEED] != speed:
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+    if line.rs485 is not None:
+        direct(descriptor, line.rs485, line.echo, fcntl.ioctl)
     termios.tcflush(descriptor, termios.TCIOFLUSH)
 
 

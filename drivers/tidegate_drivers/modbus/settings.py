@@ -30,7 +30,7 @@ class Settings:
     """How one device is reached. `connections` is its bus's; `hole_registers_max` is what a request may read along.
 
     `in_flight` is how many requests of one read may be under way at a time, None where that is to be learnt. `line` is
-    how RTU frames travel, None for Modbus TCP.
+    how RTU or ASCII frames travel, None for Modbus TCP.
 
     `pause_s` is between two requests to it, `connect_pause_s` between a connection and the first; `reply_s` is how long
     it takes by itself, None where nobody said so: with its line it makes what a request costs.
@@ -68,7 +68,7 @@ def parse_device(device: Device) -> tuple[Settings | None, list[Problem]]:
         place = parse_place(device.address)
     except ValueError as wrong:
         options.wrong("address", str(wrong), HOW_TO_WRITE)
-        place = Place(device.address.strip().startswith("rtu"), device.address)
+        place = Place(device.address.strip().startswith(("rtu", "ascii")), device.address)
     line = parse_line(device, options, place)
     unit = 1 if device.unit is None else device.unit
     if line and unit == 0:

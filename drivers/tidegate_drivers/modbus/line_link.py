@@ -1,6 +1,6 @@
-"""One line of RTU units: questions, the replies found among whatever comes, silences. It knows no tags and no ports.
+"""One line of units: questions, the replies found among whatever comes, silences. It knows no tags, ports and framings.
 
-    unit u8 | function u8 | address u16 | count u16 | CRC-16, low byte first          a question; replies: _rtu_py.py
+    unit u8 | function u8 | address u16 | count u16                            a question; around it: framing.py
 
 Sources: MODBUS over Serial Line V1.02 §2.4.1 and §2.5.1, Modbus Application Protocol V1.1b3 §6 and §7.
 
@@ -20,14 +20,13 @@ from typing import cast
 from tidegate.clock import Clock
 from tidegate.errors import NoAnswer, NotConnected, Refused
 from tidegate_drivers.modbus.abandoned import Abandoned
-from tidegate_drivers.modbus.framing import crc16, find
-from tidegate_drivers.modbus.identity import find_open, open_bytes
-from tidegate_drivers.modbus.line import FRAME_BYTES_MAX, Line
+from tidegate_drivers.modbus.framing import Found
+from tidegate_drivers.modbus.line import REPLY_BYTES_MAX, Line
 from tidegate_drivers.modbus.link import EXCEPTION_FLAG, EXCEPTIONS, OPEN, SILENT_MAX, Question, Reply
 
-HEAD_BYTES, CRC_BYTES = 3, 2
+HEAD_BYTES = 3
 # Noise in front of a reply, and the reply: what is older is dropped.
-HEARD_BYTES_MAX = 512
+HEARD_BYTES_MAX = 1024
 # After a silent unit: as long again as it had, but no longer than this and the reply itself.
 QUIET_S_MAX = 0.5
 # The asker learns of the silence this much after its deadline at the latest; the next question waits for the rest.
@@ -47,7 +46,7 @@ class State(Enum):
     QUIET = auto()
 
 
-class RtuLink(asyncio.Protocol):
+class LineLink(asyncio.Protocol):
     """One line, with at most one asker, and one question under way. After `closed` it is never used again.
 
     `gives_up` says whether several silent questions in a row mean that the connection is dead: on TCP, not on a port.
@@ -57,6 +56,7 @@ class RtuLink(asyncio.Protocol):
         self._clock = clock
         self._peer = peer
         self._line = line
+        self._framing = line.framing
         self._abandoned = abandoned
         self._silent_max = SILENT_MAX if gives_up else 0
         self._loop = asyncio.get_running_loop()
@@ -160,21 +160,24 @@ class RtuLink(asyncio.Protocol):
                 return
             self._heard = self._heard[at + len(self._echo) :]
             self._echo = b""
-        at = self._find()
-        if at >= 0:
-            self._take(at, now)
+        found = self._find()
+        if found is not None:
+            self._take(found, now)
 
-    def _find(self) -> int:
-        """Where the reply to the question under way begins, -1 when it is not there."""
-        function, reply_bytes = self._asked.pdu[0], self._asked.reply_bytes
-        if reply_bytes == OPEN:
-            return find_open(self._heard, self._of, function)
-        at = find(self._heard, self._of, function, reply_bytes)
-        if at >= 0 and not self._line.echo and self._heard[at : at + len(self._sent)] == self._sent:
-            # An echo that nobody told of, which has the form of a reply of three bytes.
-            later = find(self._heard[at + 1 :], self._of, function, reply_bytes)
-            return at + 1 + later if later >= 0 else -1
-        return at
+    def _find(self) -> Found | None:
+        """The reply to the question under way, if it is there."""
+        found = self._reply_in(self._heard)
+        if found is not None and not self._line.echo:
+            begin = found[0]
+            if self._heard[begin : begin + len(self._sent)] == self._sent:
+                # An echo that nobody told of, which has the form of a reply of three bytes.
+                later = self._reply_in(self._heard[begin + 1 :])
+                return None if later is None else (begin + 1 + later[0], begin + 1 + later[1], later[2])
+        return found
+
+    def _reply_in(self, heard: bytes) -> Found | None:
+        """The first frame that has the form of the reply."""
+        return self._framing.find(heard, self._of, self._asked.pdu[0], self._asked.reply_bytes)
 
     def _begin(self, now: float) -> None:
         """Ask the next question as soon as the line is free."""
@@ -190,24 +193,20 @@ class RtuLink(asyncio.Protocol):
         assert self._transport is not None
         question = self._questions[self._next]
         self._asked, self._of = self._abandoned.first(self._unit, question, now) or question, self._unit
-        body = bytes([self._unit]) + self._asked.pdu
-        self._sent = body + crc16(body).to_bytes(CRC_BYTES, "little")
+        self._sent = self._framing.frame(bytes([self._unit]) + self._asked.pdu)
         self._echo = self._sent if self._line.echo else b""
         self._heard = b""
         self._state, self._sent_at = State.ASKED, now
         self._transport.write(self._sent)
         self._arm(min(self._until, now + self._timeout_s))
 
-    def _take(self, at: int, now: float) -> None:
-        """Take the reply that begins there, and ask what is to be asked next; when nothing is, wake the asker."""
-        mono_us, heard, asked = self._clock.mono_us(), self._heard, self._asked
-        function = heard[at + 1]
-        begin, end = at + HEAD_BYTES, at + HEAD_BYTES
-        if asked.reply_bytes == OPEN and not function & EXCEPTION_FLAG:
-            begin, end = at + HEAD_BYTES - 1, at + open_bytes(heard[at:]) - CRC_BYTES
-        elif not function & EXCEPTION_FLAG:
-            end += asked.reply_bytes
-        self._heard = heard[end + CRC_BYTES :]
+    def _take(self, found: Found, now: float) -> None:
+        """Take the reply that was found, and ask what is to be asked next; when nothing is, wake the asker."""
+        mono_us, asked = self._clock.mono_us(), self._asked
+        _, end, body = found
+        function = body[1]
+        data = body[HEAD_BYTES - 1 if asked.reply_bytes == OPEN else HEAD_BYTES :]
+        self._heard = self._heard[end:]
         self._state = State.IDLE
         self._free_at = now + self._line.pause_s
         refused: Refused | NoAnswer | None = None
@@ -222,13 +221,13 @@ class RtuLink(asyncio.Protocol):
                 # The next read asks it at once.
                 refused = NoAnswer(self._device, f"unit {self._unit} answers again, and no time was left to ask it")
         elif function & EXCEPTION_FLAG:
-            code = heard[at + 2]
+            code = body[2]
             refusal = Refused(self._device, f"exception {code}, {EXCEPTIONS.get(code, 'unknown')}", code)
             self._replies[self._next] = refused = refusal
             self._next += 1
         else:
             self.mono_us = mono_us
-            self._replies[self._next] = mono_us, heard[begin:end]
+            self._replies[self._next] = mono_us, data
             self._next += 1
         self._unasked(now)
         if self._next < len(self._questions) and refused is None and now < self._until:
@@ -240,13 +239,13 @@ class RtuLink(asyncio.Protocol):
         if refused is not None:
             waiting.set_exception(refused)
         else:
-            waiting.set_result(heard[begin:end])
+            waiting.set_result(data)
 
     def _unasked(self, now: float) -> None:
         """Bytes that nobody waits for: the line is not free yet. After a second reply the first may be a late one."""
         if not self._heard:
             return
-        second = find(self._heard, self._of, self._asked.pdu[0], self._asked.reply_bytes) >= 0
+        second = self._reply_in(self._heard) is not None
         if self._state is State.QUIET:
             # The late reply has passed; without it the silence lasts, and longer where something else is on its way.
             self._free_at = now + self._line.pause_s if second else max(self._free_at, now + self._line.pause_s)
@@ -269,8 +268,8 @@ class RtuLink(asyncio.Protocol):
 
     def _quiet_s(self) -> float:
         """How long the line is left alone after a question without a reply."""
-        reply_bytes = FRAME_BYTES_MAX if self._asked.reply_bytes == OPEN else self._asked.reply_bytes
-        reply_s = (HEAD_BYTES + reply_bytes + CRC_BYTES) * self._line.byte_s
+        reply_bytes = REPLY_BYTES_MAX if self._asked.reply_bytes == OPEN else HEAD_BYTES + self._asked.reply_bytes
+        reply_s = self._framing.wire_bytes(reply_bytes) * self._line.byte_s
         return min(self._timeout_s, QUIET_S_MAX) + reply_s + self._line.pause_s
 
     def _passed(self) -> None:
