@@ -104,3 +104,44 @@ def test_ipv6_serial_servers_have_one_spelling() -> None:
     places = {parse_place(address).bus for address in ("rtu+tcp://[::1]:4001", "rtu+tcp://[0:0:0:0:0:0:0:1]:4001/")}
 
     assert places == {"[::1]:4001"}
+
+
+@pytest.mark.parametrize(
+    ("options", "meant"),
+    [
+        ({}, "19200 baud, 7E1, ASCII"),
+        ({"bits": "8", "parity": "N", "baud": "9600"}, "9600 baud, 8N1, ASCII"),
+        ({"parity": "8N1"}, "19200 baud, 8N1, ASCII"),
+        ({"parity": "7O1", "bits": "7", "stop": "2"}, "19200 baud, 7O2, ASCII"),
+    ],
+)
+def test_ascii_has_seven_bits_or_eight(rig: Any, port: str, options: dict[str, str], meant: str) -> None:
+    settings, problems = parse_device(made(rig, port.replace("rtu", "ascii", 1), **options))
+
+    assert settings is not None
+    assert (str(settings.line), problems) == (meant, [])
+
+
+@pytest.mark.parametrize(
+    ("scheme", "options"),
+    [("rtu", {"bits": "7"}), ("rtu", {"parity": "7E1"}), ("ascii", {"bits": "8", "parity": "7E1"}),
+     ("ascii", {"bits": "9"})],
+)  # fmt: skip
+def test_bits_that_a_line_can_not_have_are_a_problem(rig: Any, port: str, scheme: str, options: dict[str, str]) -> None:
+    assert said(made(rig, port.replace("rtu", scheme, 1), **options)) == [("bits", True)]
+
+
+def test_one_port_does_not_speak_rtu_and_ascii_at_once(rig: Any, port: str) -> None:
+    assert said(made(rig, port), made(rig, port.replace("rtu", "ascii", 1), 2, "m2")) == [("baud", True)]
+
+
+def test_a_reply_in_ascii_takes_twice_its_time(rig: Any, port: str) -> None:
+    lines = [parse_device(made(rig, f"{scheme}{port[3:]}", bits="8"))[0] for scheme in ("rtu", "ascii")]
+    per_byte = [settings.limits.cost.byte_s for settings in lines if settings]
+
+    assert per_byte[1] == pytest.approx(2 * per_byte[0])
+
+
+def test_a_serial_server_in_ascii_needs_its_port(rig: Any) -> None:
+    assert parse_place("ascii+tcp://h:4001").bus == "h:4001"
+    assert said(made(rig, "ascii+tcp://h")) == [("address", True)]

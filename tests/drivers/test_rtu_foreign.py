@@ -1,11 +1,14 @@
-"""RTU units that others have written are read right: libmodbus' on a serial port, pymodbus' on one and behind TCP."""
+"""Units that others have written are read in RTU and ASCII: libmodbus' on a port, pymodbus' on one and over TCP.
+
+libmodbus has no ASCII, and npm modbus-serial only asks in it.
+"""
 
 import asyncio
 import os
 import shutil
 import tty
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -52,21 +55,21 @@ async def libmodbus_on_a_port(host: str) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def pymodbus_behind_tcp(host: str) -> AsyncIterator[str]:
+async def pymodbus_behind_tcp(host: str, framer: FramerType = FramerType.RTU) -> AsyncIterator[str]:
     data = [SimData(0, values=WORDS, datatype=DataType.REGISTERS)]
-    server = ModbusTcpServer(SimDevice(UNIT, simdata=data), framer=FramerType.RTU, address=(host, 0))
+    server = ModbusTcpServer(SimDevice(UNIT, simdata=data), framer=framer, address=(host, 0))
     await server.serve_forever(background=True)
     port = server.transport.sockets[0].getsockname()[1]
     try:
-        yield f"rtu+tcp://[{host}]:{port}" if ":" in host else f"rtu+tcp://{host}:{port}"
+        yield f"{framer.value}+tcp://[{host}]:{port}" if ":" in host else f"{framer.value}+tcp://{host}:{port}"
     finally:
         await server.shutdown()
 
 
 @asynccontextmanager
-async def pymodbus_on_a_port(host: str) -> AsyncIterator[str]:
-    """A pty whose other end is carried to pymodbus' RTU server."""
-    async with pymodbus_behind_tcp(host) as address, cable() as (ours, theirs):
+async def pymodbus_on_a_port(host: str, framer: FramerType = FramerType.RTU) -> AsyncIterator[str]:
+    """A pty whose other end is carried to pymodbus' server."""
+    async with pymodbus_behind_tcp(host, framer) as address, cable() as (ours, theirs):
         reader, writer = await asyncio.open_connection(host, int(address.rpartition(":")[2]))
         loop, end = asyncio.get_running_loop(), os.open(theirs, os.O_RDWR | os.O_NOCTTY)
         loop.add_reader(end, lambda: writer.write(os.read(end, 4096)))
@@ -77,7 +80,7 @@ async def pymodbus_on_a_port(host: str) -> AsyncIterator[str]:
 
         carrying = asyncio.create_task(back())
         try:
-            yield f"rtu://{ours}"
+            yield f"{framer.value}://{ours}"
         finally:
             loop.remove_reader(end)
             os.close(end)
@@ -86,7 +89,15 @@ async def pymodbus_on_a_port(host: str) -> AsyncIterator[str]:
             await asyncio.gather(carrying, return_exceptions=True)
 
 
-SERVERS = [libmodbus_on_a_port, pymodbus_on_a_port, pymodbus_behind_tcp]
+def ascii_behind_tcp(host: str) -> AbstractAsyncContextManager[str]:
+    return pymodbus_behind_tcp(host, FramerType.ASCII)
+
+
+def ascii_on_a_port(host: str) -> AbstractAsyncContextManager[str]:
+    return pymodbus_on_a_port(host, FramerType.ASCII)
+
+
+SERVERS = [libmodbus_on_a_port, pymodbus_on_a_port, pymodbus_behind_tcp, ascii_on_a_port, ascii_behind_tcp]
 OF_ALL = pytest.mark.parametrize("server", SERVERS, ids=[server.__name__ for server in SERVERS])
 
 
@@ -109,17 +120,17 @@ def against(rig: Any, server: Any, tags: list[Any], story: Story, host: str = "1
 
 @OF_ALL
 @pytest.mark.parametrize("registers_max", ["20", "125"])
-def test_every_type_in_every_order_is_what_it_is_over_rtu(rig: Any, server: Any, registers_max: str) -> None:
+def test_every_type_in_every_order_is_what_it_is_on_a_line(rig: Any, server: Any, registers_max: str) -> None:
     async def story(driver: ModbusDriver, made: Device) -> None:
         for _ in range(5):
             assert [r.value for r in readings(await driver.read(made.groups[0]), made.table)] == VALUES
 
-    parity = {} if server is pymodbus_behind_tcp else {"parity": "N"}
+    parity = {} if "tcp" in server.__name__ else {"parity": "N"}
     against(rig, server, TAGS, story, registers_max=registers_max, **parity)
 
 
 @OF_ALL
-def test_what_is_not_there_is_refused_over_rtu(rig: Any, server: Any) -> None:
+def test_what_is_not_there_is_refused_on_a_line(rig: Any, server: Any) -> None:
     tags = rig.words(2) + rig.words(1, 5000)
 
     async def story(driver: ModbusDriver, made: Device) -> None:

@@ -1,4 +1,4 @@
-"""RTU units: what each answers is a function of what it is asked; on a pty, or on a line in memory for virtual time."""
+"""Units of a line, RTU or ASCII, on a pty or in memory: what each answers is a function of what it is asked."""
 
 import asyncio
 import os
@@ -28,6 +28,19 @@ def crc(body: bytes) -> bytes:
 def framed(body: bytes) -> bytes:
     """A frame: the body with its checksum."""
     return body + crc(body)
+
+
+def in_ascii(body: bytes) -> bytes:
+    """An ASCII frame: the body with a checksum of the tests' own, which adds up to 256 with it."""
+    total = 0
+    for byte in body:
+        total = (total + byte) % 256
+    return b":" + "".join(f"{byte:02X}" for byte in [*body, (256 - total) % 256]).encode() + b"\r\n"
+
+
+def out_of_ascii(frame: bytes) -> bytes:
+    """The body of a whole frame."""
+    return bytes.fromhex(frame[1:-4].decode())
 
 
 def registers_of(question: bytes, words: Callable[[int], int]) -> bytes:
@@ -62,10 +75,10 @@ class MemoryLine(asyncio.Transport):
 
 
 class PtyLine:
-    """A serial port `path` that leads to units; `async with`. `unplug` takes it away."""
+    """A serial port `path` that leads to units, which speak RTU, or ASCII; `async with`. `unplug` takes it away."""
 
-    def __init__(self, answer: Unit) -> None:
-        self._answer = answer
+    def __init__(self, answer: Unit, ascii: bool = False) -> None:
+        self._answer, self._ascii = answer, ascii
         self.asked: list[bytes] = []
 
     async def __aenter__(self) -> "PtyLine":
@@ -98,8 +111,14 @@ class PtyLine:
 
     def _read(self) -> None:
         self._heard += os.read(self._units, 4096)
-        while len(self._heard) >= QUESTION_BYTES:
-            question, self._heard = self._heard[:QUESTION_BYTES], self._heard[QUESTION_BYTES:]
+        while end := self._end():
+            question, self._heard = self._heard[:end], self._heard[end:]
             self.asked.append(question)
             for delay_s, piece in self._answer(question):
                 self._loop.call_later(delay_s, self.say, piece)
+
+    def _end(self) -> int:
+        """Where the question ends that came; 0 while it has not."""
+        if self._ascii:
+            return self._heard.find(b"\n") + 1
+        return QUESTION_BYTES if len(self._heard) >= QUESTION_BYTES else 0

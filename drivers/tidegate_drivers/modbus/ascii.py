@@ -32,18 +32,17 @@ def find(heard: bytes, unit: int, function: int, reply_bytes: int) -> tuple[int,
     It has the unit, the function and the byte count (or is an exception of that function), and its checksum is right.
     With `reply_bytes` OPEN it says itself how long it is.
     """
-    at = heard.find(BEGIN)
-    while at >= 0:
-        end = heard.find(END, at)
-        if end < 0:
-            return None
-        digits = heard[at + len(BEGIN) : end]
+    start, end = 0, heard.find(END)
+    while end >= 0:
+        # A colon begins a frame wherever it stands: of several, the last.
+        at = heard.rfind(BEGIN, start, end)
+        digits = heard[at + len(BEGIN) : end] if at >= 0 else b""
         if len(digits) % 2 == 0 and DIGITS.fullmatch(digits):
             body = bytes.fromhex(digits.decode())
             if lrc(body) == 0 and _fits(body[:-LRC_BYTES], unit, function, reply_bytes):
                 return at, end + len(END), body[:-LRC_BYTES]
-        # A colon begins a frame wherever it stands.
-        at = heard.find(BEGIN, at + 1)
+        start = end + len(END)
+        end = heard.find(END, start)
     return None
 
 
