@@ -18,8 +18,8 @@ from tidegate.model.busplan import BusPlan
 from tidegate.model.device import Device, Group
 from tidegate.model.tag import Tag, TagTable, Type
 from tidegate_drivers.modbus.driver import ModbusDriver
+from tidegate_drivers.modbus.line_link import LineLink
 from tidegate_drivers.modbus.link import Link
-from tidegate_drivers.modbus.rtu import RtuLink
 
 PORT = "/dev/serial/by-id/none"
 # Three requests at 9600 baud: a hole of 14 registers is read along, and those of 100 are not.
@@ -50,9 +50,9 @@ def reached(devices: Sequence[Device], bits: int, baud: int, own_s: float, lasts
         return [((len(question) + len(reply)) * character_s + own_s, reply)]
 
     class OnAMemoryLine(ModbusDriver):
-        async def _connect(self) -> Link | RtuLink:
+        async def _connect(self) -> Link | LineLink:
             assert self._bus.line is not None
-            link = RtuLink(self._clock, PORT, self._bus.line, self._abandoned, gives_up=False)
+            link = LineLink(self._clock, PORT, self._bus.line, self._abandoned, gives_up=False)
             MemoryLine(link, answer)
             return link
 

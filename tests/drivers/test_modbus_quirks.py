@@ -12,8 +12,8 @@ from tidegate.clock import Clock
 from tidegate.model.device import Device, Group
 from tidegate.model.tag import Tag, TagTable, Type
 from tidegate_drivers.modbus.driver import ModbusDriver
+from tidegate_drivers.modbus.line_link import LineLink
 from tidegate_drivers.modbus.link import Link
-from tidegate_drivers.modbus.rtu import RtuLink
 
 
 def tag(name: str, address: str, kind: Type = Type.UINT16) -> Tag:
@@ -87,9 +87,9 @@ def test_a_unit_is_left_alone_after_each_request_and_after_connecting_as_long_as
     lines: list[MemoryLine] = []
 
     class OnAMemoryLine(ModbusDriver):
-        async def _connect(self) -> Link | RtuLink:
+        async def _connect(self) -> Link | LineLink:
             assert self._bus.line is not None
-            link = RtuLink(self._clock, "", self._bus.line, self._abandoned, gives_up=False)
+            link = LineLink(self._clock, "", self._bus.line, self._abandoned, gives_up=False)
             lines.append(MemoryLine(link, lambda question: [(0.01, framed(registers_of(question, lambda a: a)))]))
             return link
 
