@@ -12,7 +12,7 @@ export PYTHON
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check build mutations try-unit wheel lock wheels install uninstall campaign-kill campaign-outage campaign-power campaign-disk campaign-clock campaign-copies campaign-broker campaign-modbus campaign-all soak bench golden profiles clean
+.PHONY: help demo test check build mutations try-unit wheel lock wheels install uninstall campaign-kill campaign-outage campaign-power campaign-disk campaign-clock campaign-copies campaign-broker campaign-modbus campaign-all soak bench bench-modbus golden profiles clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 20
@@ -83,6 +83,9 @@ try-unit: $(VENV)/tested ## as root: the service under a systemd of its own as P
 
 mutations: $(VENV)/tested ## break the product on purpose, one promise at a time, and see its test turn red; ONE="number or words"
 	@$(BIN)/python -m tests.campaigns.mutations $(if $(ONE),"$(ONE)")
+
+bench-modbus: $(VENV)/tested ## what reading Modbus costs: stages, flood and pace beside a lean probe, a slow device beside pymodbus
+	@$(BIN)/python -m tests.bench --only stages flood latency paced
 
 bench: $(VENV)/tested ## the whole chain and its stages against the usual way, as ratios
 	@$(BIN)/python -m tests.bench

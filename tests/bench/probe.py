@@ -3,15 +3,15 @@
     python -m tests.bench.probe --modbus 127.0.0.1:5020 … --broker 127.0.0.1:1883 --registers 125 --interval-ms 1000
 
 It is a yardstick for a paced gateway, and no gateway: it proves no reply, names no gap, and has no deadline. All of a
-unit's requests go out in one write. Runs until SIGTERM; at SIGUSR1 it writes into the file `--progress` how
-many readings were acknowledged, and a 0 when it begins.
+unit's requests go out in one write. An interval of 0 is a flood: each unit is asked again as soon as it has answered.
+Runs on uvloop, as the gateway does, until SIGTERM; at SIGUSR1 it writes into the file `--progress` how many readings
+were acknowledged, and a 0 when it begins.
 """
 
 import argparse
 import asyncio
 import itertools
 import signal
-import socket
 import sqlite3
 import tempfile
 import time
@@ -23,6 +23,8 @@ import paho.mqtt.client as mqtt
 import zstandard
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from probe_columns import Columns, replies  # type: ignore[import-not-found]  # made by paced.py, in build/
+
+from tidegate import loop
 
 QUESTION = Struct(">HHHBBHH")
 READ_HOLDING = 3
@@ -134,22 +136,23 @@ class Chain:
 
 async def run(given: argparse.Namespace, database: Path) -> None:
     """Poll, commit and send until SIGTERM."""
-    loop, stopping = asyncio.get_running_loop(), asyncio.Event()
-    loop.add_signal_handler(signal.SIGTERM, stopping.set)
+    running, stopping = asyncio.get_running_loop(), asyncio.Event()
+    running.add_signal_handler(signal.SIGTERM, stopping.set)
     chain = Chain(database, given.broker)
     await chain.connect()
     interval_s = given.interval_ms / 1000
 
     async def pace(index: int, address: str) -> None:
         host, _, port = address.rpartition(":")
-        transport, unit = await loop.create_connection(
+        _, unit = await running.create_connection(
             lambda: Unit(chain, index + 1, given.registers, index * given.registers), host, int(port)
         )
-        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        due_s = loop.time() + index * interval_s / len(given.modbus)
+        due_s = running.time() + index * interval_s / len(given.modbus)
+        while not interval_s:
+            await unit.poll()
         while True:
             due_s += interval_s
-            await asyncio.sleep(max(0.0, due_s - loop.time()))
+            await asyncio.sleep(max(0.0, due_s - running.time()))
             await unit.poll()
 
     async def commit() -> None:
@@ -164,7 +167,7 @@ async def run(given: argparse.Namespace, database: Path) -> None:
         Path(given.progress).write_text(str(chain.delivered))
 
     say()
-    loop.add_signal_handler(signal.SIGUSR1, say)
+    running.add_signal_handler(signal.SIGUSR1, say)
     await stopping.wait()
     for task in tasks:
         task.cancel()
@@ -179,8 +182,8 @@ def main() -> None:
     parser.add_argument("--interval-ms", type=float, required=True)
     parser.add_argument("--progress", required=True)
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="tidegate-probe-") as folder:
-        asyncio.run(run(given, Path(folder) / "probe.db"))
+    with tempfile.TemporaryDirectory(prefix="tidegate-probe-") as at, asyncio.Runner(loop_factory=loop.new) as runner:
+        runner.run(run(given, Path(at) / "probe.db"))
 
 
 if __name__ == "__main__":

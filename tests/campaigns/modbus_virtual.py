@@ -219,9 +219,10 @@ class Play:
             await self.read()
         soon = [await self.read() for _ in UNITS]
         await asyncio.sleep(REST_S)
-        # What rested is asked for alone; when it answers, the next read is as the first one was.
-        for _ in UNITS:
-            await self.read()
+        # Of what rested one field is looked at in each read; when all have answered, a read is as the first one was.
+        for _ in range(len(SLOTS)):
+            for _ in UNITS:
+                await self.read()
         return "failed" not in soon and {await self.read() for _ in UNITS} == {"all"}
 
 

@@ -7,6 +7,7 @@ It knows no file and no SQL.
 """
 
 import hashlib
+import threading
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ NO_HASH = bytes(32)
 BLOCK_BYTES_MAX = 64 << 20
 ZSTD_LEVEL = 1
 ZLIB_LEVEL = 1
+
+_OF_THREAD = threading.local()
 
 LENGTH = Struct("<I")
 CHAINED = Struct("<qqqqqqII")
@@ -130,10 +133,18 @@ def prove(block: Block) -> None:
 
 def _pack(plain: bytes) -> tuple[Codec, bytes]:
     if zstandard is not None:
-        codec, packed = Codec.ZSTD, zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(plain)
+        codec, packed = Codec.ZSTD, _packer().compress(plain)
     else:
         codec, packed = Codec.ZLIB, zlib.compress(plain, ZLIB_LEVEL)
     return (codec, packed) if len(packed) < len(plain) else (Codec.RAW, plain)
+
+
+def _packer() -> "zstandard.ZstdCompressor":
+    """This thread's: making its tables anew for each block costs as much as packing a small one."""
+    if not hasattr(_OF_THREAD, "packer"):
+        _OF_THREAD.packer = zstandard.ZstdCompressor(level=ZSTD_LEVEL)
+    packer: zstandard.ZstdCompressor = _OF_THREAD.packer
+    return packer
 
 
 def _unpack(block: Block) -> bytes:

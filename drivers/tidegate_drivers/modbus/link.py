@@ -19,6 +19,7 @@ from typing import NamedTuple, cast
 
 from tidegate.clock import Clock
 from tidegate.errors import DriverError, InvalidReply, NoAnswer, NotConnected, Refused
+from tidegate_drivers.modbus.mbap import whole
 
 HEADER = Struct(">HHHBB")
 ENVELOPE = Struct(">HHHB")
@@ -187,6 +188,13 @@ class Link(asyncio.BufferedProtocol):
         """Take all whole replies out of the buffer, and refuse wrong ones by their header already."""
         self._silent = 0
         end = self._end + count
+        waiting = self._waiting
+        if waiting is not None and not waiting.done():
+            read = whole(self._buffer, end, self._unit, self._due, self._questions)
+            if read is not None:
+                self._end = 0
+                self._take_read(read)
+                return
         at = before = last = 0
         taken: dict[int, tuple[int, bytes]] = {}
         dropped: set[int] = set()
@@ -195,11 +203,11 @@ class Link(asyncio.BufferedProtocol):
             if protocol or not LENGTH_MIN <= length <= LENGTH_MAX:
                 self._refuse(f"no Modbus TCP header: protocol {protocol}, length {length}")
                 return
-            whole = end - at >= BEFORE_LENGTH_BYTES + length
+            complete = end - at >= BEFORE_LENGTH_BYTES + length
             if transaction not in taken and self._is_due(transaction):
                 if not self._fits(self._questions[self._due[transaction]], length, unit, function):
                     return
-                if whole:
+                if complete:
                     data = bytes(self._view[at + HEADER.size : at + BEFORE_LENGTH_BYTES + length])
                     taken[transaction] = function, data
             elif transaction in dropped:
@@ -207,9 +215,9 @@ class Link(asyncio.BufferedProtocol):
                 return
             elif not self._late(transaction, length):
                 return
-            elif whole:
+            elif complete:
                 dropped.add(transaction)
-            if not whole:
+            if not complete:
                 break
             last, before = transaction, at
             at += BEFORE_LENGTH_BYTES + length
@@ -268,7 +276,7 @@ class Link(asyncio.BufferedProtocol):
         return self._refuse(f"{end - at} bytes behind a reply, which nobody waits for")
 
     def _take(self, taken: Mapping[int, tuple[int, bytes]]) -> None:
-        """Take replies whose headers fit, and ask what is to be asked next; when nothing is, wake the asker."""
+        """Take replies whose headers fit, and go on."""
         mono_us = self._clock.mono_us()
         for transaction, (function, data) in taken.items():
             index = self._due.pop(transaction)
@@ -288,6 +296,20 @@ class Link(asyncio.BufferedProtocol):
                 self.mono_us = mono_us
                 self._last = data[1:]
                 self._replies[index] = mono_us, self._last
+        self._go_on()
+
+    def _take_read(self, read: Mapping[int, tuple[int, bytes]]) -> None:
+        """Take what was read, by transaction: the index of the question and the data."""
+        mono_us = self.mono_us = self._clock.mono_us()
+        replies, due = self._replies, self._due
+        for transaction, (index, data) in read.items():
+            del due[transaction]
+            replies[index] = mono_us, data
+        self._last = data
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Ask what is to be asked next; when nothing is, and all that was is answered, wake the asker."""
         now = self.time()
         if self._next < len(self._questions) and self._refused is None and now < self._until:
             self._send(now)

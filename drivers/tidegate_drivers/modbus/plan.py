@@ -15,6 +15,7 @@ from struct import Struct
 from tidegate.model.tag import Type
 from tidegate_drivers.modbus import codec
 from tidegate_drivers.modbus.cost import Cost
+from tidegate_drivers.modbus.link import Question
 from tidegate_drivers.modbus.point import BITS_MAX, REGISTERS_MAX, Function, Point
 from tidegate_drivers.modbus.quirks import Quirks
 
@@ -71,6 +72,11 @@ class Request:
     def reply_bytes(self) -> int:
         """The byte count that a valid reply has."""
         return (self.count + 7) // 8 if self.function.of_bits else 2 * self.count
+
+    @cached_property
+    def asked(self) -> Question:
+        """As a link wants it."""
+        return Question(self.question, self.reply_bytes)
 
     @cached_property
     def steps(self) -> bytes:

@@ -26,7 +26,7 @@ from tidegate.model.status import (
 from tidegate_drivers.modbus import codec
 from tidegate_drivers.modbus.depth import Depth
 from tidegate_drivers.modbus.line_link import LineLink
-from tidegate_drivers.modbus.link import Link, Question
+from tidegate_drivers.modbus.link import Link
 from tidegate_drivers.modbus.pace import Pace
 from tidegate_drivers.modbus.plan import Avoided, Plan, Request, arrange
 from tidegate_drivers.modbus.refusals import ILLEGAL_FUNCTION, Refusals
@@ -194,7 +194,7 @@ class Poll:
         What is left to do has not been asked, or has what is wrong with it.
         """
         tasks = list(todo)
-        questions = [Question(task.request.question, task.request.reply_bytes) for task in tasks]
+        questions = [task.request.asked for task in tasks]
         replies, asked = link.ask_all(
             self.group.device, self._machine.unit, questions, self._machine.timeout_s, deadline,
             self._machine.depth.now,
