@@ -128,6 +128,23 @@ def test_of_many_refused_registers_one_is_looked_at_in_a_read(rig: Any) -> None:
     rig.against(plc, rig.words(8), story)
 
 
+def test_when_the_first_that_is_looked_at_is_there_again_all_are_looked_at(rig: Any) -> None:
+    plc = rig.machine(missing={0, 2, 4, 6})
+
+    async def story(driver: ModbusDriver, group: Group, peer: Any) -> None:
+        await driver.read(group)
+        await driver.read(group)
+        rested(driver)
+        plc.missing = {6}
+        assert rig.bad(await driver.read(group)) == [6]
+        plc.asked.clear()
+        assert rig.bad(await driver.read(group)) == [6]
+
+        assert plc.asked == [(3, 0, 6), (3, 7, 1)]
+
+    rig.against(plc, rig.words(8), story)
+
+
 def test_a_refused_register_is_named_with_what_is_said_to_it(rig: Any) -> None:
     plc = rig.machine(missing={2})
 

@@ -144,7 +144,7 @@ class Poll:
         """Ask what there is to ask within the deadline: what became of each request, and how many were split."""
         deadline = link.time() + self.group.deadline_s
         outcomes: list[Outcome] = []
-        todo = self._due(link.time(), outcomes)
+        todo, looks = self._due(link.time(), outcomes)
         if len(todo) > 1 and not self._machine.pace.pause_s:
             await self._ask_all(link, todo, outcomes, deadline)
         stopped = GOOD
@@ -167,24 +167,38 @@ class Poll:
                     # More questions to a silent unit would only hold up the others on its bus.
                     stopped = outcome.status
             outcomes.append(outcome)
+        if looks:
+            await self._look_again(link, looks, outcomes, deadline)
         return outcomes, splits
 
-    def _due(self, now: float, outcomes: list[Outcome]) -> deque[Task]:
-        """What is to be asked for. What rests is an outcome already; of what has rested one is looked at, last."""
+    def _due(self, now: float, outcomes: list[Outcome]) -> tuple[deque[Task], deque[Request]]:
+        """What is to be asked for, and what has rested and may be looked at. What rests is an outcome already."""
         if not self._refusals:
-            return deque(Task(request) for request in self._plan.requests)
+            return deque(Task(request) for request in self._plan.requests), deque()
         todo: deque[Task] = deque()
-        look: Request | None = None
+        looks: deque[Request] = deque()
         for request in self._plan.requests:
             if not self._refusals.knows(request):
                 todo.append(Task(request))
-            elif look is None and not self._refusals.rests(request, now):
-                look = request
+            elif self._refusals.rests(request, now):
+                outcomes.append(self._resting(request))
             else:
-                outcomes.append(Outcome(request, BAD_CONFIGURATION_ERROR, self._clock.mono_us()))
-        if look is not None:
-            todo.append(Task(look))
-        return todo
+                looks.append(request)
+        return todo, looks
+
+    async def _look_again(
+        self, link: Link | LineLink, looks: deque[Request], outcomes: list[Outcome], deadline: float
+    ) -> None:
+        """Look at one field that was refused; as long as such are answered the device has changed: look at the next."""
+        silent = any(outcome.status in SILENT for outcome in outcomes)
+        while looks and not silent and link.time() < deadline:
+            outcomes.append(await self._one(link, looks.popleft(), deadline))
+            if outcomes[-1].status != GOOD:
+                break
+        outcomes += [self._resting(request) for request in looks]
+
+    def _resting(self, request: Request) -> Outcome:
+        return Outcome(request, BAD_CONFIGURATION_ERROR, self._clock.mono_us())
 
     async def _ask_all(
         self, link: Link | LineLink, todo: deque[Task], outcomes: list[Outcome], deadline: float
