@@ -8,8 +8,10 @@ import pytest
 from tests.campaigns.footprint import Sample, growth_kb_min
 from tests.campaigns.mutations import DoesNotApply, broken_copy
 from tests.campaigns.mutations_table import MUTATIONS, Mutation
+from tests.campaigns.mutations_transports import TRANSPORTS
 from tests.campaigns.whole import CAMPAIGNS, claims
 
+ALL = (*MUTATIONS, *TRANSPORTS)
 MINUTES = 10
 
 
@@ -50,10 +52,10 @@ def test_a_mutation_that_the_code_has_left_behind_is_said(tmp_path: Path) -> Non
 
 def test_names_of_campaigns_and_mutations_are_told_apart() -> None:
     assert len(CAMPAIGNS) == len({campaign.name for campaign in CAMPAIGNS})
-    assert len(MUTATIONS) == len({mutation.name for mutation in MUTATIONS})
+    assert len(ALL) == len({mutation.name for mutation in ALL})
 
 
-@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
+@pytest.mark.parametrize("mutation", ALL, ids=lambda mutation: mutation.name)
 def test_every_mutation_still_applies(mutation: Mutation) -> None:
     text = (Path(__file__).parent.parent.parent / mutation.file).read_text()
 

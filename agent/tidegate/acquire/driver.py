@@ -128,3 +128,13 @@ class Asking(Protocol):
         ValueError. Raises NoAnswer, InvalidReply, Refused and NotConnected, as `read` does.
         """
         ...
+
+
+@runtime_checkable
+class NamesFiles(Protocol):
+    """What a driver may offer besides, some of whose options name files, such as certificates.
+
+    The driver is given them as paths: like all files of a configuration they are named from the folder that it is in.
+    """
+
+    files: ClassVar[frozenset[str]]

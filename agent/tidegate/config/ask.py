@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
-from tidegate.acquire.driver import Driver
+from tidegate.acquire.driver import Driver, NamesFiles
 from tidegate.config.devices import Placed
 from tidegate.config.problems import Problems
 from tidegate.config.quantities import did_you_mean
@@ -34,6 +35,19 @@ def ask_drivers(
                 what, remedy = f"there is no driver {name!r}", did_you_mean(name, sorted(drivers))
                 problem = Problem("", one.device.name, what, remedy, one.device.row, "driver")
                 problems.add(one.place(problem))
+
+
+def with_paths(placed: Sequence[Placed], drivers: Mapping[str, type[Driver]], folder: Path) -> list[Placed]:
+    """The same devices, with the options that name files made paths; relative ones are named from this folder."""
+    return [_with_paths(one, drivers.get(one.device.driver), folder) for one in placed]
+
+
+def _with_paths(one: Placed, driver: type[Driver] | None, folder: Path) -> Placed:
+    options = one.device.options
+    if not isinstance(driver, NamesFiles):
+        return one
+    paths = {name: str(folder / options[name].strip()) for name in driver.files if options.get(name, "").strip()}
+    return replace(one, device=replace(one.device, options={**options, **paths})) if paths else one
 
 
 def _ask(name: str, driver: type[Driver], placed: Sequence[Placed], problems: Problems) -> None:

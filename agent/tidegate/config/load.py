@@ -13,7 +13,7 @@ from tidegate.acquire.losses import TELL_S_MAX
 from tidegate.buffer.settings import SEGMENTS_IN_QUOTA_MIN, BufferSettings
 from tidegate.clock import Source
 from tidegate.config import toml
-from tidegate.config.ask import ask_drivers
+from tidegate.config.ask import ask_drivers, with_paths
 from tidegate.config.devices import DeviceReader, Placed, groups
 from tidegate.config.document import POLICIES_S, POLICY_READINGS, BufferSection
 from tidegate.config.files import Files
@@ -48,6 +48,7 @@ def load(
     tables.read_all()
     placed = DeviceReader(source, files, tables, placeholders, problems).read()
     known = drivers if drivers is not None else registry.drivers()
+    placed = with_paths(placed, known, path.parent)
     ask_drivers(placed, known, registry.broken() if drivers is None else (), problems)
     _warn_unused(source, tables, placed, known, problems)
     if problems.faults:

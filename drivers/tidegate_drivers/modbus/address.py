@@ -5,14 +5,14 @@ import os
 import re
 from dataclasses import dataclass
 
-PORT = 502
+PORT, PORT_TLS = 502, 802
 NETWORK = re.compile(
-    r"(tcp|(?:rtu|ascii)\+tcp)://(?:\[([0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|([A-Za-z0-9_.-]+))(?::(\d{1,5}))?/?"
+    r"(tcp|tls|(?:rtu|ascii)\+tcp)://(?:\[([0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|([A-Za-z0-9_.-]+))(?::(\d{1,5}))?/?"
 )
 SERIAL = re.compile(r"(rtu|ascii)://(/[^\s?#]+)")
 HOW_TO_WRITE = (
-    "Write tcp://10.0.0.7:502, rtu:///dev/ttyUSB0 or rtu+tcp://10.0.0.7:4001 (ascii instead of rtu for Modbus ASCII); "
-    "IPv6 as tcp://[fd00::7]:502"
+    "Write tcp://10.0.0.7:502, tls://10.0.0.7:802, rtu:///dev/ttyUSB0 or rtu+tcp://10.0.0.7:4001 "
+    "(ascii instead of rtu for Modbus ASCII); IPv6 as tcp://[fd00::7]:502"
 )
 
 
@@ -20,7 +20,7 @@ HOW_TO_WRITE = (
 class Place:
     """Where a bus is: `path` of a serial port, else `host` and `port`.
 
-    `framed` as on a line, with a checksum (`ascii`: in ASCII, else in RTU), or by TCP.
+    `framed` as on a line, with a checksum (`ascii`: in ASCII, else in RTU), or by TCP, all inside TLS with `tls`.
     """
 
     framed: bool
@@ -28,6 +28,7 @@ class Place:
     host: str = ""
     port: int = 0
     ascii: bool = False
+    tls: bool = False
 
     @property
     def bus(self) -> str:
@@ -38,7 +39,9 @@ class Place:
 
 
 def parse_place(address: str) -> Place:
-    """The place of `tcp://host[:port]`, `rtu+tcp://host:port` or `rtu:///dev/name`, or with ascii for rtu.
+    """The place of `tcp://host[:port]`, `tls://host[:port]`, `rtu+tcp://host:port` or `rtu:///dev/name`.
+
+    With ascii for rtu the frames are those of Modbus ASCII.
 
     One spelling for all spellings of one IP address. Raises ValueError that says what is wrong.
     """
@@ -51,10 +54,10 @@ def parse_place(address: str) -> Place:
     matched = NETWORK.fullmatch(text)
     if matched is None:
         raise ValueError(f"{text!r} is no address of a Modbus device")
-    framed, host = matched[1] != "tcp", (matched[2] or matched[3]).lower()
+    framed, tls, host = matched[1].startswith(("rtu", "ascii")), matched[1] == "tls", (matched[2] or matched[3]).lower()
     if framed and not matched[4]:
         raise ValueError(f"{text} does not say the port, and serial servers have no usual one")
-    port = int(matched[4] or PORT)
+    port = int(matched[4] or (PORT_TLS if tls else PORT))
     if not 0 < port <= 0xFFFF:
         raise ValueError(f"there is no TCP port {port}")
     if matched[2]:
@@ -62,4 +65,4 @@ def parse_place(address: str) -> Place:
             host = str(ipaddress.IPv6Address(host))
         except ValueError:
             raise ValueError(f"[{host}] is no IPv6 address") from None
-    return Place(framed, "", host, port, matched[1] == "ascii+tcp")
+    return Place(framed, "", host, port, matched[1] == "ascii+tcp", tls)

@@ -9,6 +9,7 @@ from tidegate_drivers.modbus.point import REGISTERS_MAX
 from tidegate_drivers.modbus.quirks import Quirks, check_quirks
 from tidegate_drivers.modbus.settings import Settings, parse_device
 from tidegate_drivers.modbus.tags import parse_points
+from tidegate_drivers.modbus.tls import OF_TLS, check_files
 
 
 def check(devices: Sequence[Device]) -> list[Problem]:
@@ -31,6 +32,7 @@ def check(devices: Sequence[Device]) -> list[Problem]:
             continue
         if settings.bus not in buses:
             problems += check_port(device, settings.place)
+            problems += check_files(device, settings.tls) if settings.tls else []
         theirs, first = buses.setdefault(settings.bus, (settings, device.name))
         if theirs.connections != settings.connections:
             problems.append(
@@ -41,4 +43,8 @@ def check(devices: Sequence[Device]) -> list[Problem]:
             what = f"{first} shares its bus {settings.bus}: {theirs.line or 'TCP'} there, {settings.line or 'TCP'} here"
             remedy = f"Give all devices of a line the same address, {', '.join(OF_LINES)}"
             problems.append(Problem("", device.name, what, remedy, device.row, "baud" if settings.line else "address"))
+        if theirs.tls != settings.tls:
+            what = f"{first} shares its bus {settings.bus} and has other settings of TLS, or none"
+            remedy = f"Give all devices of a bus the same address, {', '.join(OF_TLS)}"
+            problems.append(Problem("", device.name, what, remedy, device.row, "address"))
     return problems

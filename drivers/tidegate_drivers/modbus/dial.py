@@ -4,6 +4,7 @@ import asyncio
 import ipaddress
 import os
 import socket
+import ssl
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -19,21 +20,35 @@ USER_TIMEOUT_MS = 10_000
 Made = TypeVar("Made", bound=asyncio.BaseProtocol)
 
 
-async def dial(host: str, port: int, make: Callable[[str], Made]) -> Made:
-    """A TCP connection that `make(peer)` serves. Raises NotConnected, after CONNECT_DEADLINE_S at the latest."""
+async def dial(host: str, port: int, make: Callable[[str], Made], tls: ssl.SSLContext | None = None,
+               name: str = "") -> Made:  # fmt: skip
+    """A TCP connection that `make(peer)` serves, within TLS where there is a context: then the peer proves `name`.
+
+    Raises NotConnected, after CONNECT_DEADLINE_S at the latest; when the handshake fails SSLError, or ConnectionError.
+    """
+    shaking = False
     peer = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(CONNECT_DEADLINE_S):
             connection = await _connected(host, port)
             try:
-                _, link = await loop.create_connection(lambda: make(peer), sock=connection)
+                if tls is None:
+                    _, link = await loop.create_connection(lambda: make(peer), sock=connection)
+                else:
+                    shaking = True
+                    _, link = await loop.create_connection(
+                        lambda: make(peer), sock=connection, ssl=tls, server_hostname=name
+                    )
             except BaseException:
                 connection.close()
                 raise
     except TimeoutError:
-        raise NotConnected("", f"{peer} did not accept a connection within {CONNECT_DEADLINE_S:g} s") from None
+        late = "finish the TLS handshake" if shaking else "accept a connection"
+        raise NotConnected("", f"{peer} did not {late} within {CONNECT_DEADLINE_S:g} s") from None
     except (OSError, UnicodeError) as error:
+        if shaking and isinstance(error, (ssl.SSLError, ConnectionError)):
+            raise
         raise NotConnected("", f"no connection to {peer}: {_why(error)}") from error
     return link
 

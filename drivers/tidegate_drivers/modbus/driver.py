@@ -1,6 +1,7 @@
 """Modbus: one bus (host and port, or serial port) with its units. It knows polls and links, not their bytes."""
 
 import asyncio
+import ssl
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import ClassVar
@@ -28,6 +29,7 @@ from tidegate_drivers.modbus.port import open_port
 from tidegate_drivers.modbus.refusals import Refusals
 from tidegate_drivers.modbus.settings import parse_device
 from tidegate_drivers.modbus.tags import parse_points, parse_tag
+from tidegate_drivers.modbus.tls import FILES, Tls, TlsLink, handshake_words
 
 
 class ModbusDriver:
@@ -35,6 +37,7 @@ class ModbusDriver:
 
     contract: ClassVar[int] = DRIVER_CONTRACT
     name: ClassVar[str] = "modbus"
+    files: ClassVar[frozenset[str]] = frozenset(FILES)
 
     def __init__(self, devices: Sequence[Device], clock: Clock) -> None:
         fatal = [problem for problem in config.check(devices) if problem.fatal]
@@ -193,6 +196,8 @@ class ModbusDriver:
     async def _connect(self) -> Link | LineLink:
         """A connection, or the line. Raises NotConnected."""
         place, line, clock, abandoned = self._bus.place, self._bus.line, self._clock, self._abandoned
+        if self._bus.tls is not None:
+            return await self._connect_within(self._bus.tls)
         if line is None:
             return await dial(place.host, place.port, lambda peer: Link(clock, peer))
         if not place.path:
@@ -202,6 +207,19 @@ class ModbusDriver:
         link = LineLink(clock, place.path, line, abandoned, gives_up=False)
         open_port(place.path, line, link)
         return link
+
+    async def _connect_within(self, tls: Tls) -> Link:
+        """A connection within TLS, to a device that has proved who it is. Raises NotConnected, with what to do."""
+        place, clock = self._bus.place, self._clock
+        try:
+            context = tls.context()
+        except (OSError, ValueError) as error:
+            what = f"the files of tls_ca, tls_cert and tls_key can't be used: {error}; `tidegate check` says which"
+            raise NotConnected("", what) from None
+        try:
+            return await dial(place.host, place.port, lambda peer: TlsLink(clock, peer), context, tls.name)
+        except (ssl.SSLError, ConnectionError) as error:
+            raise NotConnected("", f"no connection to {place.bus}: {handshake_words(error, tls, clock)}") from None
 
     def _poll(self, group: Group) -> Poll:
         """What reads this group, made at its first read: planning takes far longer than connecting again."""

@@ -14,6 +14,7 @@ from tidegate_drivers.modbus.line import Line, parse_line
 from tidegate_drivers.modbus.plan import Limits
 from tidegate_drivers.modbus.point import REGISTERS_MAX
 from tidegate_drivers.modbus.quirks import Quirks, parse_quirks
+from tidegate_drivers.modbus.tls import Tls, parse_tls
 
 UNIT_MAX = 255
 UNITS_RESERVED = range(248, 255)
@@ -30,13 +31,14 @@ class Settings:
     """How one device is reached. `connections` is its bus's; `hole_registers_max` is what a request may read along.
 
     `in_flight` is how many requests of one read may be under way at a time, None where that is to be learnt. `line` is
-    how RTU or ASCII frames travel, None for Modbus TCP.
+    how RTU or ASCII frames travel, None for Modbus TCP. `tls` is whom it believes over TLS.
 
     `pause_s` is between two requests to it, `connect_pause_s` between a connection and the first; `reply_s` is how long
     it takes by itself, None where nobody said so: with its line it makes what a request costs.
     """
 
     place: Place
+    tls: Tls | None
     line: Line | None
     unit: int
     timeout_s: float
@@ -83,6 +85,7 @@ def parse_device(device: Device) -> tuple[Settings | None, list[Problem]]:
     in_flight = None if learns else options.whole("in_flight", 1, 1, IN_FLIGHT_MAX)
     settings = Settings(
         place,
+        parse_tls(device, options, place),
         line,
         unit,
         timeout_s + (line.travel_s if line else 0.0),
