@@ -142,13 +142,19 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Avoided:
-    """What a device was seen to refuse: fields by their questions, and addresses that no request may reach across."""
+    """What a device was seen to refuse: fields by their questions, and addresses that no request may reach across.
+
+    `bare`: no hole is read along.
+    """
 
     fields: Collection[bytes] = ()
     cuts: Mapping[Function, Sequence[int]] = field(default_factory=dict)
+    bare: bool = False
 
     def bars(self, function: Function, end: int, address: int) -> bool:
         """Whether one request may not read on from `end` to what begins at `address`. Cuts are in ascending order."""
+        if self.bare and address > end:
+            return True
         cuts = self.cuts.get(function, ())
         at = bisect_left(cuts, end)
         return at < len(cuts) and cuts[at] <= address

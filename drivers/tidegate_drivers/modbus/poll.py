@@ -8,6 +8,7 @@ for a minute while the others are read in few requests around it. It knows no co
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from struct import Struct
 from typing import NamedTuple
 
@@ -25,6 +26,7 @@ from tidegate.model.status import (
 )
 from tidegate_drivers.modbus import codec
 from tidegate_drivers.modbus.depth import Depth
+from tidegate_drivers.modbus.doubt import Doubt
 from tidegate_drivers.modbus.line_link import LineLink
 from tidegate_drivers.modbus.link import Link
 from tidegate_drivers.modbus.pace import Pace
@@ -89,8 +91,10 @@ class Poll:
         self._refusals = machine.refusals
         self._make = make
         self._clock = clock
-        self._version = self._refusals.version
-        self._plan = make(self._refusals.avoided())
+        self._doubt = Doubt()
+        self._plan: Plan
+        self._bare = self._holed = False
+        self._plan_anew()
         # While it searches: the plan that it began with.
         self._sought: Plan | None = None
         self._all_answered = False
@@ -105,9 +109,11 @@ class Poll:
         """One reading of every tag. Raises what Driver.read does, when the unit gave nothing at all."""
         self._all_answered = False
         self._refusals.pass_time(link.time())
-        if self._version != self._refusals.version and self._sought is None:
+        if self._sought is None and (self._version, self._bare) != (self._refusals.version, self._doubt.bare):
             self._plan_anew()
         outcomes, splits = await self._ask(link)
+        if self._holed and self._sought is None:
+            self._doubt_holes(outcomes, link.time())
         plan = self._learn(outcomes, splits, link.time())
         if len(outcomes) > 1 and any(o.request is not r for o, r in zip(outcomes, plan.requests, strict=True)):
             # What was refused, or rests, did not come in its turn.
@@ -297,8 +303,17 @@ class Poll:
         self._plan_anew()
 
     def _plan_anew(self) -> None:
-        self._version = self._refusals.version
-        self._plan = self._make(self._refusals.avoided())
+        avoided = self._refusals.avoided()
+        self._version, self._bare = self._refusals.version, self._doubt.bare
+        self._plan = self._make(replace(avoided, bare=avoided.bare or self._bare))
+        if not self._bare:
+            # Whether there is something to doubt.
+            self._holed = any(request.unused for request in self._plan.requests)
+
+    def _doubt_holes(self, outcomes: list[Outcome], now: float) -> None:
+        """See doubt.py. What there was no time for is no silence."""
+        if self._doubt.judge(any(outcome.status in SILENT and outcome.what for outcome in outcomes)):
+            self._refusals.blame_holes(now)
 
     def _worst(self, outcomes: list[Outcome]) -> NoAnswer | Refused:
         """The error that says most about a unit that gave nothing: its silence, else its first refusal."""

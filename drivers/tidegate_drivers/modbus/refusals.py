@@ -17,6 +17,8 @@ from tidegate_drivers.modbus.point import Function
 REST_S = 60.0
 # A place that no request may reach across costs one request more; whether it still does is tried after so long.
 CUTS_KEPT_S = 3600.0
+# Whether a device that met holes with silence still does is tried after so long: it costs a few reads.
+BARE_S = 86_400.0
 ILLEGAL_FUNCTION = 1
 
 
@@ -42,6 +44,7 @@ class Refusals:
         self._fields: dict[bytes, Field] = {}
         self._cuts: dict[Function, list[int]] = {}
         self._cuts_until = 0.0
+        self._bare_until = 0.0
 
     def __bool__(self) -> bool:
         return bool(self._fields)
@@ -101,12 +104,20 @@ class Refusals:
         cuts = {function: list(addresses) for function, addresses in self._cuts.items()}
         for field in self._fields.values():
             insort(cuts.setdefault(field.function, []), field.address)
-        return Avoided(frozenset(self._fields), cuts)
+        return Avoided(frozenset(self._fields), cuts, self._bare_until > 0)
+
+    def blame_holes(self, now: float) -> None:
+        """Requests across holes get no answer, and others do."""
+        self._bare_until = now + BARE_S
+        self._changed()
 
     def pass_time(self, now: float) -> None:
-        """Forget cuts that were made long ago."""
+        """Forget what was learnt of holes long ago."""
         if self._cuts and now >= self._cuts_until:
             self._cuts.clear()
+            self._changed()
+        if self._bare_until and now >= self._bare_until:
+            self._bare_until = 0.0
             self._changed()
 
     def _changed(self) -> None:
