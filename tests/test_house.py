@@ -35,7 +35,7 @@ MAY_IMPORT = {
     "publish": {"errors", "clock", "model", "proof", "secret", "twins", "buffer"},
     "profiles": {"errors", "clock", "model", "acquire", "shape"},
     "config": {"errors", "clock", "model", "secret", "acquire", "shape", "buffer", "publish", "profiles"},
-    "tail": {"errors", "proof", "secret", "logs"},
+    "tail": {"errors", "model", "proof", "secret", "logs"},
     "doctor": {"errors", "clock", "loop", "twins", "buffer", "publish", "config"},
     "health": {"errors", "clock", "twins", "acquire", "buffer", "publish"},
     "stages": {"clock", "errors", "model", "acquire", "shape", "buffer", "publish", "config", "plural"},

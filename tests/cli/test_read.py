@@ -206,6 +206,17 @@ def test_a_tag_that_is_scaled_by_another_is_read_with_it(press: Path) -> None:
     assert without_times(lines)[2:] == ["W 12340 Good", "W_SF 1 Good"]
 
 
+def test_names_of_values_and_bits_stand_beside_the_number(press: Path) -> None:
+    (press / "press.csv").write_text(
+        "name,address,type,values,bits\na,40011,uint16,1=Running; 2=Fault,\nb,40013,uint16,,0=Overload; 2=Door open\n"
+        "c,40012,uint16,7=Seven,\n"
+    )
+    code, lines, _ = read(press, "press1")
+
+    assert code == 0
+    assert without_times(lines)[2:] == ["a 1 (Running) Good", "b 0x0007 (Overload, bit 1, Door open) Good", "c 2 Good"]
+
+
 def test_the_address_of_a_tag_is_as_good_as_its_name(press: Path) -> None:
     _, lines, _ = read(press, "press1", "40011")
 

@@ -2,7 +2,8 @@
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import paho.mqtt.client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
@@ -43,14 +44,17 @@ class FakeGateway:
             "devices": {"up": 1, "down": 0},
         }), retain=True)  # fmt: skip
 
-    def say_table(self) -> None:
-        """The retained table of the frames that `messages.frame` makes."""
+    def say_table(self, voltage: Mapping[str, Any] | None = None, current: Mapping[str, Any] | None = None) -> None:
+        """The retained table of the frames that `messages.frame` makes, with more keys for its two tags."""
         tag = {
             "type": "int32", "range": None, "description": "", "label": "internal", "identifier": "", "access": "read",
         }  # fmt: skip
         self.say("table/0123456789abcdef", checked("table/0123456789abcdef", {
             "v": 1, "dev": "meter1", "hash": "0123456789abcdef",
-            "tags": [tag | {"name": "电压", "unit": "V"}, tag | {"name": "current", "unit": "A"}],
+            "tags": [
+                tag | {"name": "电压", "unit": "V", **(voltage or {})},
+                tag | {"name": "current", "unit": "A", **(current or {})},
+            ],
         }), retain=True)  # fmt: skip
 
     def _asked(self, payload: bytes) -> None:

@@ -242,6 +242,18 @@ def test_each_reading_is_a_line(broker: Mosquitto, gateway: FakeGateway) -> None
     ] == run.out.getvalue().splitlines()
 
 
+def test_names_of_values_and_bits_stand_beside_the_number(broker: Mosquitto, gateway: FakeGateway) -> None:
+    gateway.say_table({"values": {"1": "Running"}}, {"bits": {"0": "Overload", "3": "Door open"}})
+    gateway.say("head", head(0), retain=True)
+    run = Run(broker, settings(as_json=False, readings=True)).connected()
+    wait_until(lambda: "0 frames" in run.err.getvalue(), "followed")
+    gateway.say("live", data(1, 1))
+    wait_until(lambda: "2 readings" in run.err.getvalue(), "it came")
+
+    assert run.end() is True
+    assert [line.split("  ")[3] for line in run.out.getvalue().splitlines()] == ["1 (Running)", "0x00000001 (Overload)"]
+
+
 def test_control_characters_of_who_publishes_are_shown_and_not_obeyed(broker: Mosquitto, gateway: FakeGateway) -> None:
     gateway.say("head", head(0), retain=True)
     run = Run(broker, settings(as_json=False, readings=True)).connected()

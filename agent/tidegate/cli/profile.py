@@ -11,6 +11,7 @@ from tidegate import twins
 from tidegate.cli.opened import Opened, from_folder, modbus, open_all, open_set
 from tidegate.cli.profile_wire import identify, simulate
 from tidegate.errors import ConfigError
+from tidegate.model.tag import Tag
 from tidegate.profiles import trial
 from tidegate.profiles.difference import differences
 from tidegate.profiles.identity import Step
@@ -73,7 +74,7 @@ def show(name: str, folder: Path | None) -> None:
     click.echo("")
     sources, tags = opened.tags.sources, opened.tags.tags.tags
     rows = [
-        (r.tag, r.wire, r.scale and f"x {r.scale}", r.unit, " ".join(sources.get(r.tag, ())), tag.description)
+        (r.tag, r.wire, r.scale and f"x {r.scale}", r.unit, " ".join(sources.get(r.tag, ())), _described(tag))
         for r, tag in zip(opened.registers, tags, strict=True)
     ]
     _table(("tag", "on the wire", "scale", "unit", "source", "description"), rows)
@@ -189,6 +190,11 @@ def _bus(opened: Opened) -> list[str]:
         *(f"{key} = {text}" for key, text in opened.options.items()),
     ]
     return [", ".join(part for part in said if part)] if any(said) else []
+
+
+def _described(tag: Tag) -> str:
+    """A tag in words, with the names of its values or bits."""
+    return ": ".join(part for part in (tag.description, str(tag.names)) if part)
 
 
 def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

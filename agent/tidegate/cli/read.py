@@ -152,9 +152,11 @@ def _sheet(answer: Answer) -> int:
             continue
         click.echo(f"group {taken.group.name}: round trip {taken.trip_s * 1000:.1f} ms")
         for reading in _shaped(device, taken):
-            unit = device.table.tags[device.table.index(reading.tag)].unit
+            tag = device.table.tags[device.table.index(reading.tag)]
             bad = bad or not status.is_good(reading.status)
-            click.echo(f"  {reading.tag:<{width}}  {_value(reading):>14}  {unit:<6}  {status.name(reading.status)}")
+            click.echo(
+                f"  {reading.tag:<{width}}  {_value(reading, tag):>14}  {tag.unit:<6}  {status.name(reading.status)}"
+            )
     for fault in answer.faults:
         click.echo(f"{device.name} was not read: {fault}", err=True)
     for remedy in _remedies(answer.kinds):
@@ -177,9 +179,11 @@ def _shaped(device: Device, taken: Taken) -> list[Reading]:
     return [] if frame is None else list(readings(frame, device.table))
 
 
-def _value(reading: Reading) -> str:
+def _value(reading: Reading, tag: Tag) -> str:
     if status.is_bad(reading.status) or reading.value is None:
         return "-"
+    if tag.names and isinstance(reading.value, int):
+        return visible(tag.names.shown(reading.value, tag.type.word))
     if isinstance(reading.value, bool):
         return str(reading.value).lower()
     return f"{reading.value:.7g}" if isinstance(reading.value, float) else visible(str(reading.value))

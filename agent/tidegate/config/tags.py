@@ -9,25 +9,31 @@ from typing import TypeVar
 from tidegate.config import quantities
 from tidegate.config.defaults import Default
 from tidegate.config.formulas import ALARM_TYPES, Computed, check_formulas, described, labels, usual_type
+from tidegate.config.names import bit_names, value_names
 from tidegate.config.powers import check_powers
 from tidegate.config.problems import Problems
 from tidegate.config.quantities import Unfit, did_you_mean
 from tidegate.config.spreadsheet import Row, Sheet
 from tidegate.errors import Problem
+from tidegate.model.names import Names
 from tidegate.model.tag import ACCESS, INTEGERS, Scale, Tag, Type
 from tidegate.shape.formula import Alarm, Misformed, parse
 
 COLUMNS = (
     "name", "address", "type", "scale", "offset", "unit", "group", "deadband", "heartbeat", "low", "high", "label",
     "identifier", "access", "description", "formula", "scale_by",
+    "values", "bits",
 )  # fmt: skip
 REQUIRED = ("name", "type")
 # Columns that say something of one tag only, so that a default for a whole table means nothing.
-NO_DEFAULT = frozenset({"name", "address", "identifier", "description", "formula", "scale_by"})
+NO_DEFAULT = frozenset({"name", "address", "identifier", "description", "formula", "scale_by", "values", "bits"})
 # What a computed tag has; of a table's defaults only the label is meant for it.
 COMPUTED_COLUMNS = frozenset(
-    {"name", "type", "unit", "deadband", "heartbeat", "low", "high", "label", "identifier", "description", "formula"}
-)
+    {
+        "name", "type", "unit", "deadband", "heartbeat", "low", "high", "label", "identifier", "description", "formula",
+        "values", "bits",
+    }
+)  # fmt: skip
 
 # Types of values that have no distance from one another.
 UNSCALED = frozenset({Type.BOOL, Type.STRING})
@@ -158,6 +164,7 @@ class _TagRow:
             access=self._read("access", lambda text: quantities.one_of(text, ACCESS), "read"),
             row=self.row.number,
             scale_by=power,
+            names=self._names(raw, not scale.neutral or bool(power)),
         )
 
     def computed(self) -> Computed | None:
@@ -192,6 +199,7 @@ class _TagRow:
             identifier=self._text("identifier"),
             row=self.row.number,
             formula=self.row.text("formula"),
+            names=self._names(kind, False),
         )
         return Computed(described(tag, formula), formula)
 
@@ -267,6 +275,15 @@ class _TagRow:
             what = "it does nothing, since every reading is reported"
             self._tell("heartbeat", what, "Fill in deadband, or leave heartbeat empty", fatal=False)
         return value
+
+    def _names(self, kind: Type, scaled: bool) -> Names:
+        if self.unsure:
+            return Names()
+        values = self._read("values", lambda text: value_names(text, kind, scaled), Names())
+        bits = self._read("bits", lambda text: bit_names(text, kind, scaled), Names())
+        if self.row.text("values") and self.row.text("bits"):
+            self._fault("bits", "its values have names already", "Fill in values or bits, not both")
+        return values or bits
 
     def _group(self) -> str:
         name = self._given("group") or "default"

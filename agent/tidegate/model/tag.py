@@ -1,7 +1,7 @@
 """Tag and TagTable: what a device's values are called and what they mean.
 
 A table is immutable. Its hash covers what a subscriber needs to understand a frame (name, type, unit, range,
-description, label, identifier, access), not how the value is fetched or thinned out.
+description, label, identifier, access, names of values and bits), not how the value is fetched or thinned out.
 """
 
 import hashlib
@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
 from typing import Any
+
+from tidegate.model.names import UNNAMED, Names
 
 
 class Type(IntEnum):
@@ -74,7 +76,7 @@ class Tag:
     `deadband` is in the tag's unit; None reports every reading, 0 reports every change; `heartbeat_s` reports at
     least so often (0 = never for its own sake). `row` is where the tag table defines it, for messages. A tag with a
     `formula` is computed from others, and not read. `scale_by` names the tag of the same group whose value is a power
-    of ten that this one is multiplied by as well.
+    of ten that this one is multiplied by as well. `names` are those of its values or bits, where it has such.
     """
 
     name: str
@@ -95,6 +97,7 @@ class Tag:
     row: int | None = None
     formula: str = ""
     scale_by: str = ""
+    names: Names = UNNAMED
 
     def option(self, column: str, default: str = "") -> str:
         """The text in a driver's own column, or `default` when it is empty or absent."""
@@ -160,6 +163,7 @@ def _described(tag: Tag) -> dict[str, Any]:
         "label": tag.label,
         "identifier": tag.identifier,
         "access": tag.access,
+        **tag.names.described,
     }
 
 
@@ -176,4 +180,5 @@ def _tag(entry: dict[str, Any]) -> Tag:
         label=entry["label"],
         identifier=entry["identifier"],
         access=entry["access"],
+        names=Names.of(entry),
     )

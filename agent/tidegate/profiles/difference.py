@@ -8,16 +8,17 @@ from tidegate.model.tag import Scale, Tag
 
 @dataclass(frozen=True, slots=True)
 class Register:
-    """A tag as it goes over the wire: `wire` is the driver's line (registers, type, order), `scale` and unit ours."""
+    """A tag as it goes over the wire: `wire` is the driver's line (registers, type, order), the rest is ours."""
 
     tag: str
     wire: str
     scale: str
     unit: str
+    names: str = ""
 
     def __str__(self) -> str:
         scale = f", x {self.scale}" if self.scale else ""
-        return f"{self.wire}{scale}{f', {self.unit}' if self.unit else ''}"
+        return ", ".join(part for part in (f"{self.wire}{scale}", self.unit, self.names) if part)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Difference:
 
 def registers(tags: Sequence[Tag], wires: Sequence[str]) -> list[Register]:
     """The registers of tags; `wires` are the driver's lines about them, in the same order."""
-    return [Register(t.name, wire, _scaled(t), t.unit) for t, wire in zip(tags, wires, strict=True)]
+    return [Register(t.name, wire, _scaled(t), t.unit, str(t.names)) for t, wire in zip(tags, wires, strict=True)]
 
 
 def scale(of: Scale) -> str:

@@ -15,9 +15,10 @@ from typing import Any, BinaryIO, TextIO
 
 from tidegate.errors import TargetRefused, TidegateError
 from tidegate.logs import JSON_ESCAPES, visible
+from tidegate.model.names import Names
 from tidegate.proof import Proof, ProofError, Taken
 from tidegate.tail.subscriber import Link, Message, Subscriber
-from tidegate.tail.words import Tags, dumps, gap_lines, reading_lines, report_json, report_line, summary
+from tidegate.tail.words import Tags, Told, dumps, gap_lines, reading_lines, report_json, report_line, summary
 
 TICK_S = 1.0
 # How long to wait for a second gateway or target before the first one is taken for the only one.
@@ -231,8 +232,8 @@ class Tail:
 
     def _take_table(self, leaf: str, body: Any) -> None:
         try:
-            tags = [(str(tag["name"]), str(tag["unit"])) for tag in body["tags"]]
-        except (KeyError, TypeError):
+            tags = [Told(str(t["name"]), str(t["unit"]), str(t["type"]), Names.of(t)) for t in body["tags"]]
+        except (KeyError, TypeError, ValueError, AttributeError):
             self._warn(f"{leaf}: not a tag table")
             return
         if len(self._tables) < TABLES_MAX:

@@ -3,15 +3,26 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
+from tidegate.model.names import UNNAMED, Names
 from tidegate.proof import EpochReport, Ranges, Report, Taken
 
 RANGES_SHOWN_MAX = 20
 BAD, UNCERTAIN = 0x80000000, 0x40000000
 
-# Name and unit by index.
-Tags = Sequence[tuple[str, str]]
+
+class Told(NamedTuple):
+    """What a tag table told of a tag."""
+
+    name: str
+    unit: str
+    kind: str = ""
+    names: Names = UNNAMED
+
+
+# By index.
+Tags = Sequence[Told]
 
 
 def time_text(us: int) -> str:
@@ -36,16 +47,28 @@ def reading_lines(body: Mapping[str, Any], new: Ranges, tables: Mapping[str, Tag
         tags, count = tables.get(frame["table"], ()), len(frame["tags"])
         times, statuses = _column(frame["t"], count), _column(frame.get("st", 0), count)
         for index, value, t, status in zip(frame["tags"], frame["v"], times, statuses, strict=True):
-            name, unit = tags[index] if index < len(tags) else (f"#{index}", "")
+            tag = tags[index] if index < len(tags) else Told(f"#{index}", "")
+            number = _whole(value) if tag.names else None
             if as_json:
                 yield dumps({
-                    "device": frame["dev"], "tag": name, "value": value, "unit": unit, "t": t, "status": status,
+                    "device": frame["dev"], "tag": tag.name, "value": value, "unit": tag.unit, "t": t, "status": status,
                     "epoch": body["epoch"], "seq": frame["seq"],
+                    **({} if number is None else {"names": tag.names.of_value(number)}),
                 })  # fmt: skip
             else:
                 shown = "-" if value is None else dumps(value)
-                words = (time_text(t), frame["dev"], name, shown, unit, quality(status))
+                if number is not None:
+                    shown = tag.names.shown(number, tag.kind)
+                words = (time_text(t), frame["dev"], tag.name, shown, tag.unit, quality(status))
                 yield "  ".join(word for word in words if word)
+
+
+def _whole(value: Any) -> int | None:
+    """A whole number of a message, which is a text where it is large; None for anything else."""
+    try:
+        return int(value) if isinstance(value, (int, str)) else None
+    except ValueError:
+        return None
 
 
 def _column(value: Any, count: int) -> Sequence[Any]:
