@@ -9,8 +9,8 @@ from tests.acquire.test_poller import accounted, failing, lost, play
 from tests.fakes.machines import TAGS, Scene, Sink, driver_for, machine
 from tests.fakes.virtual_time import VirtualLoop, run_virtually
 from tidegate.acquire.backoff import WAIT_S_MIN
-from tidegate.acquire.bus import PROBE_SHARE
 from tidegate.acquire.poller import Poller
+from tidegate.acquire.toll import PROBE_SHARE
 from tidegate.acquire.wheel import SLOTS_MAX
 from tidegate.clock import BUILT_US, Clock
 from tidegate.errors import BufferFault, NoAnswer, NotConnected, Refused, Shed

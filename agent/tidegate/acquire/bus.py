@@ -13,14 +13,16 @@ from collections.abc import Callable, Mapping, Sequence
 from random import Random
 
 from tidegate.acquire.backoff import Backoff
+from tidegate.acquire.counted import counted
 from tidegate.acquire.driver import Driver, Sink
 from tidegate.acquire.losses import Losses
 from tidegate.acquire.reader import CutOff, MisfitFrame, Reader, kind_of
 from tidegate.acquire.refused import RefusedTags
+from tidegate.acquire.toll import Toll
 from tidegate.acquire.turn import Turn
 from tidegate.acquire.unit import Unit
 from tidegate.clock import Clock
-from tidegate.errors import DriverError, InvalidReply, NotConnected, Shed
+from tidegate.errors import DriverError, InvalidReply, NotConnected, Refused, Shed
 from tidegate.model.device import Device
 from tidegate.model.frame import Frame
 from tidegate.model.gap import Why
@@ -32,8 +34,6 @@ CLOSE_DEADLINE_S = 3.0
 LEAVE_S = 10.0
 # After so many reads that began late, the loop goes round: a driver that never waits must not keep it to itself.
 LATE_IN_A_ROW_MAX = 16
-# Trying devices that are down takes at most this share of the time of a bus, however many they are.
-PROBE_SHARE = 0.1
 # A bus that is found closed within so short a time was closed before: nothing was asked, and no answer is lost.
 ASKED_US_MIN = 1_000
 # Everything a bus does has a deadline, and the sum of those around one read is less, but for the read's own.
@@ -77,23 +77,22 @@ class Bus:
         self._queue: deque[Turn[Unit]] = deque()
         self._idle: deque[asyncio.Future[None]] = deque()
         self._readers: list[Reader] = []
-        self._probes_from_us = 0
+        self._toll: Toll[Unit] = Toll(self._driver.connections, len(devices) == 1)
         self._late = 0
 
     def offer(self, turn: Turn[Unit]) -> None:
         """The time of a turn has come."""
         probe = turn.unit.probe
-        turn.resting = False
+        rested, turn.resting = turn.resting, False
         if not self._serving or (probe is not None and probe is not turn):
             turn.parked = True
+            self._toll.leave(turn)
             return
-        if probe is turn:
+        if probe is turn or rested:
             now_us = self._clock.mono_us()
-            if now_us < self._probes_from_us:
-                self._rest(turn, self._probes_from_us)
+            if (probe is turn or self._toll.pressed(now_us)) and (until_us := self._toll.wait_until_us(turn, now_us)):
+                self._rest(turn, until_us)
                 return
-            # Until it is known how long this one takes, it is taken to need its whole deadline.
-            self._rest_from_probes(now_us, turn.deadline_us)
         self._queue.append(turn)
         while self._idle:
             idle = self._idle.popleft()
@@ -112,6 +111,10 @@ class Bus:
             for turn in unit.turns:
                 if turn.parked or turn.resting:
                     self._pass_over(turn, now_us, Why.DEVICE_DOWN)
+
+    def counted(self) -> Mapping[str, Mapping[str, int]]:
+        """What its driver counted besides, by device."""
+        return counted(self._driver, self.name)
 
     def progress(self) -> Progress:
         """Whether it gets done what it has to: opening, closing, reading what is offered."""
@@ -172,7 +175,8 @@ class Bus:
         No error is raised again or kept: with its frames, tasks and connection it would hold on to itself until the
         garbage collector stops everything to free it, and a bus that fails often would disturb all others.
         """
-        self._serving, self._worked, self._probes_from_us = True, False, 0
+        self._serving, self._worked = True, False
+        self._toll.reopened()
         self._resume()
         self._readers = [Reader(self._driver) for _ in range(self._driver.connections)]
         tasks = [asyncio.create_task(self._work(reader), name=f"reader of {self.name}") for reader in self._readers]
@@ -256,7 +260,9 @@ class Bus:
             turn.parked = True
             return
         begun_us = self._clock.mono_us()
-        self._pass_over(turn, begun_us, Why.DEVICE_DOWN if turn.failures else Why.POLL_OVERRUN)
+        why = Why.DEVICE_DOWN if turn.failures else Why.POLL_OVERRUN
+        if self._pass_over(turn, begun_us, why) and not turn.failures:
+            self._toll.press(begun_us)
         try:
             frame = await reader.read(turn.group, begun_us + turn.deadline_us)
         except DriverError as error:
@@ -300,8 +306,8 @@ class Bus:
         """A read came after failures, or after missed cycles: what was lost has an end."""
         unit, name, now_us = turn.unit, turn.unit.device.name, self._clock.mono_us()
         unit.losing = False
-        if unit.probe is turn:
-            self._rest_from_probes(now_us, trip_us)
+        if unit.rests(turn):
+            self._toll.tried(now_us, trip_us)
         self._losses.ended(name, self._clock.now_us())
         if not unit.recover(turn):
             return
@@ -327,9 +333,10 @@ class Bus:
             return True
         if error.__cause__ is not None and not turn.failures:
             log.error("%s, group %s", error, turn.group.name, exc_info=error.__cause__)
-        if unit.probe is turn:
-            self._rest_from_probes(now_us, now_us - begun_us)
-        if unit.failed(turn, kind_of(error), error.what):
+        if isinstance(error, Refused):
+            unit.excepted(error.code)
+        costly = self._toll.failed(turn, unit.rests(turn), now_us, now_us - begun_us)
+        if unit.failed(turn, kind_of(error), error.what, costly):
             self._losses.tell_now(unit.device.name, now_us / 1e6)
             await self._hand_over(unit.silence(None if unit.probe is turn else turn))
         wait_s = unit.wait_s(turn)
@@ -350,10 +357,6 @@ class Bus:
         turn.resting = True
         turn.unit.try_at(self._clock.now_us() + until_us - self._clock.mono_us())
         self._schedule(until_us, turn)
-
-    def _rest_from_probes(self, now_us: int, took_us: int) -> None:
-        """Keep the share of the bus that trying dead devices may take."""
-        self._probes_from_us = now_us + round(took_us * (1 / PROBE_SHARE - 1) / max(1, len(self._readers)))
 
     async def _hand_over(self, frame: Frame) -> None:
         try:
@@ -377,12 +380,13 @@ class Bus:
             if not idle.done():
                 idle.set_result(None)
 
-    def _pass_over(self, turn: Turn[Unit], now_us: int, why: Why) -> None:
-        """Count the cycles of a turn that passed unread."""
+    def _pass_over(self, turn: Turn[Unit], now_us: int, why: Why) -> int:
+        """Count the cycles of a turn that passed unread, and say how many they were."""
         due_us = turn.due_us
         cycles = turn.skip(now_us)
         if cycles:
             self._lose(turn, why, cycles, due_us)
+        return cycles
 
     def _lose(self, turn: Turn[Unit], why: Why, cycles: int, since_us: int) -> None:
         """Cycles of a turn did not come, between `since_us` (monotonic) and now."""

@@ -118,6 +118,15 @@ class Refuses(Protocol):
 
 
 @runtime_checkable
+class Counting(Protocol):
+    """What a driver may offer besides, that sees faults of the line which are no failed reads of their own."""
+
+    def counted(self) -> Mapping[str, Mapping[str, int]]:
+        """By device, under words for people (`spoiled replies`), what was counted since the start. Asked seldom."""
+        ...
+
+
+@runtime_checkable
 class Asking(Protocol):
     """What a driver may have beside the contract, where its machines can say who they are."""
 

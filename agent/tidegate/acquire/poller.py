@@ -87,7 +87,8 @@ class Poller:
 
     def status(self) -> tuple[DeviceStatus, ...]:
         """One look at every device, in the order of the configuration."""
-        return tuple(unit.status() for unit in self._units)
+        counted = {name: words for bus in self._buses for name, words in bus.counted().items()}
+        return tuple(unit.status(counted.get(unit.device.name, {})) for unit in self._units)
 
     def count(self) -> tuple[int, int]:
         """How many devices are up, and how many are out; those that were not tried yet are neither."""

@@ -14,7 +14,7 @@ class Turn(Generic[Owner]):
 
     `due_us` is the cycle to be read next. The cycles of a parked turn pass: it is on no wheel and in no queue, since
     its bus or its device is gone. So do those of a resting turn, that failed and waits on the wheel to be tried again.
-    `failures` are those in a row.
+    `failures` are those in a row. `lost_us` of the bus's time were lost by failures lately, counted at `lost_at_us`.
     """
 
     unit: Owner
@@ -23,6 +23,8 @@ class Turn(Generic[Owner]):
     parked: bool = False
     resting: bool = False
     failures: int = 0
+    lost_us: int = 0
+    lost_at_us: int = 0
     interval_us: int = field(init=False)
     deadline_us: int = field(init=False)
 

@@ -6,15 +6,18 @@ up ─────────────────────────�
 │ └──────── one good read ──────────┘
 └── backing off: the bus is gone, and comes back ──
 
-A group that fails alone, while others of its device are read, is tried now and then in the same way.
+A group that fails alone, while others of its device are read, is tried now and then in the same way; so is one that
+answers only sometimes, where that costs other devices their pace.
 """
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
 from struct import Struct
 
 from tidegate.acquire.backoff import Backoff
+from tidegate.acquire.trips import Trips
 from tidegate.acquire.turn import Turn
 from tidegate.clock import Clock
 from tidegate.model.device import Device
@@ -24,8 +27,6 @@ from tidegate.model.status import BAD_NO_COMMUNICATION
 
 BREAK_AFTER = 3
 STARTING, UP, DOWN, BACKING_OFF = "starting", "up", "down", "backing off"
-# The median is over so many of the last reads; a power of two, so that it is a mask away.
-TRIPS_KEPT = 32
 TAGS_NAMED_MAX = 64
 REFUSED_TOLD_MAX = 20
 EMPTY_SLOT = bytes(8)
@@ -39,8 +40,10 @@ class DeviceStatus:
 
     `state` is starting, up, down (it does not answer) or backing off (its bus is gone), `since_us` when that began,
     `next_try_us` when it is tried again (None: at its pace), both µs UTC. `reads` came, `missed` cycles did not;
-    `failures` are (kind, how many). Round trips in ms: the last, and the median of the last 32. `refused` are tags that
-    it won't give, though it gives others.
+    `failures` are (kind, how many), `exceptions` (code, how often) of those that refused the whole read, and `counted`
+    (word, how many) what its driver counts besides; all of it since `counted_since_us`. Round trips in ms: the last,
+    and within how much half of the last thousands were done (`typical_ms`), and 99 of a hundred. `refused` are tags
+    that it won't give, though it gives others.
     """
 
     name: str
@@ -54,6 +57,10 @@ class DeviceStatus:
     typical_ms: float
     next_try_us: int | None
     refused: tuple[RefusedTag, ...] = ()
+    p99_ms: float = 0.0
+    exceptions: tuple[tuple[int, int], ...] = ()
+    counted: tuple[tuple[str, int], ...] = ()
+    counted_since_us: int = 0
 
 
 class Unit:
@@ -71,14 +78,15 @@ class Unit:
         self._rng = rng
         self._state = STARTING
         self._why = ""
-        self._since_us = clock.now_us()
+        self._since_us = self._counted_since_us = clock.now_us()
         self._failures: dict[str, int] = {}
+        self._exceptions: dict[int, int] = {}
         self._in_a_row = 0
         self._backoff = Backoff(rng)
         # Of each group that rests alone: its waits, and why.
         self._resting: dict[str, tuple[Backoff, str]] = {}
         self._next_try_us: int | None = None
-        self._trips = [0] * TRIPS_KEPT
+        self._trips = Trips()
         self._tags = {group.name: self._named(group.tags) for group in device.groups}
 
     @property
@@ -92,21 +100,24 @@ class Unit:
 
     def read(self, turn: Turn["Unit"], trip_us: int) -> bool:
         """A read came back; whether something had been wrong before, so that `recover` is due."""
-        self._trips[self.reads & TRIPS_KEPT - 1] = trip_us
+        self._trips.add(trip_us)
         self.reads += 1
         return turn.failures > 0 or self._in_a_row > 0 or self._state != UP
 
     def recover(self, turn: Turn["Unit"]) -> bool:
         """Forget the failures of a group that was read, and of its device; whether this ended an outage of either."""
-        was_out = self._state in (DOWN, BACKING_OFF) or turn.failures >= BREAK_AFTER
+        rested = self._resting.pop(turn.group.name, None)
+        was_out = self._state in (DOWN, BACKING_OFF) or rested is not None
         turn.failures = self._in_a_row = 0
-        self._resting.pop(turn.group.name, None)
         self.probe = self._next_try_us = None
         self._become(UP, "")
         return was_out
 
-    def failed(self, turn: Turn["Unit"], kind: str, what: str) -> bool:
-        """A read of a group failed; whether the group, or with it the device, stopped answering just now."""
+    def failed(self, turn: Turn["Unit"], kind: str, what: str, costly: bool = False) -> bool:
+        """A read of a group failed; whether the group, or with it the device, stopped answering just now.
+
+        It is `costly` when a group that is read at times must rest all the same.
+        """
         self.count(kind)
         turn.failures += 1
         self._in_a_row += 1
@@ -117,14 +128,24 @@ class Unit:
                 self._backoff.reset()
             self._become(DOWN, what)
             return first
-        if turn.failures >= BREAK_AFTER:
-            waits, _ = self._resting.get(turn.group.name, (Backoff(self._rng), ""))
+        resting = self._resting.get(turn.group.name)
+        if resting or costly or turn.failures >= BREAK_AFTER:
+            waits = resting[0] if resting else Backoff(self._rng)
             self._resting[turn.group.name] = waits, f"group {turn.group.name}: {what}"
-        return turn.failures == BREAK_AFTER
+            return resting is None
+        return False
 
     def count(self, kind: str) -> None:
         """One more failure of a kind, that is not the device's own fault or is judged elsewhere."""
         self._failures[kind] = self._failures.get(kind, 0) + 1
+
+    def excepted(self, code: int) -> None:
+        """It refused a whole read, with this code."""
+        self._exceptions[code] = self._exceptions.get(code, 0) + 1
+
+    def rests(self, turn: Turn["Unit"]) -> bool:
+        """Whether this turn is one that is only tried now and then: the device's probe, or a group that rests alone."""
+        return self.probe is turn or turn.group.name in self._resting
 
     def wait_s(self, turn: Turn["Unit"]) -> float:
         """How long this turn rests after its failure: 0 where it keeps its pace."""
@@ -172,9 +193,8 @@ class Unit:
             clock=now.state,
         )  # fmt: skip
 
-    def status(self) -> DeviceStatus:
-        """One look."""
-        trips = sorted(self._trips[: min(self.reads, TRIPS_KEPT)]) or [0]
+    def status(self, counted: Mapping[str, int]) -> DeviceStatus:
+        """One look, with what its driver counted."""
         return DeviceStatus(
             self.device.name,
             self._state,
@@ -183,10 +203,14 @@ class Unit:
             self.reads,
             tuple(sorted(self._failures.items())),
             self.missed,
-            self._trips[self.reads - 1 & TRIPS_KEPT - 1] / 1000,
-            trips[len(trips) // 2] / 1000,
+            self._trips.last_us / 1000,
+            self._trips.within_us(0.5) / 1000,
             self._next_try_us,
             self._refused,
+            self._trips.within_us(0.99) / 1000,
+            tuple(sorted(self._exceptions.items())),
+            tuple(sorted(counted.items())),
+            self._counted_since_us,
         )
 
     def _become(self, state: str, why: str) -> None:

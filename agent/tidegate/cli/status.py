@@ -37,8 +37,13 @@ def _lines(health: dict[str, Any]) -> list[str]:
     ]
     lines += map(_target_line, health["targets"])
     for device in health["devices"]:
-        lines += [_device_line(device), *_refused_lines(device)]
+        lines += device_lines(device, health["now_us"])
     return lines
+
+
+def device_lines(device: dict[str, Any], now_us: int) -> list[str]:
+    """How one device is: a line, and one more for what is wrong with it."""
+    return [_device_line(device), *_fault_lines(device, now_us), *_refused_lines(device)]
 
 
 def _target_line(target: dict[str, Any]) -> str:
@@ -50,7 +55,19 @@ def _target_line(target: dict[str, Any]) -> str:
 def _device_line(device: dict[str, Any]) -> str:
     why = f" ({device['why']})" if device["why"] else ""
     reads = counted(device["reads"], "read")
-    return f"device  {device['name']}: {device['state']}{why}, {reads}, {device['missed']:,} missed"
+    trips = f", {device['typical_ms']:.1f} ms (99 %: {device['p99_ms']:.1f} ms)" if device["reads"] else ""
+    return f"device  {device['name']}: {device['state']}{why}, {reads}{trips}, {device['missed']:,} missed"
+
+
+def _fault_lines(device: dict[str, Any], now_us: int) -> list[str]:
+    """How often which fault was, where there was one."""
+    kinds = {kind: count for kind, count in device["failures"] if kind != "refused"}
+    kinds |= {f"exception {code}": count for code, count in device["exceptions"]}
+    kinds |= dict(device["counted"])
+    if not kinds:
+        return []
+    told = ", ".join(f"{visible(str(kind))}: {count:,}" for kind, count in kinds.items())
+    return [f"        in {(now_us - device['counted_since_us']) / 3.6e9:.1f} h: {told}"]
 
 
 def _refused_lines(device: dict[str, Any]) -> list[str]:
