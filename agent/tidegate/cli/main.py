@@ -17,6 +17,7 @@ COMMANDS = {
     "check": "Check a configuration and print every problem at once.",
     "plan": "Print what each bus will be asked, how long that takes, and whether it can hold its intervals.",
     "read": "Read machines once, and print what they answer.",
+    "scan": "Ask a network or a serial line who is there.",
     "sniff": "Listen to a serial line, and show what its units are asked and say.",
     "orders": "Show a value in every type and byte order, and mark the plausible ones.",
     "profile": "Look into the device profiles, and try them.",

@@ -1,9 +1,10 @@
-"""What Modbus offers to whoever commissions a plant: a listener on a serial line. See tidegate.acquire.survey."""
+"""What Modbus offers to whoever commissions a plant: scans, and a listener. See tidegate.acquire.survey."""
 
 from collections.abc import Mapping
 from typing import ClassVar
 
-from tidegate.acquire.survey import SURVEY_CONTRACT, Listener
+from tidegate.acquire.survey import SURVEY_CONTRACT, Listener, Scan
+from tidegate_drivers.modbus.scan import scan
 from tidegate_drivers.modbus.sniff import listen
 
 
@@ -13,6 +14,11 @@ class ModbusSurvey:
     contract: ClassVar[int] = SURVEY_CONTRACT
     schemes: ClassVar[tuple[str, ...]] = ("tcp", "rtu", "rtu+tcp")
     listens: ClassVar[bool] = True
+
+    @classmethod
+    def scan(cls, address: str, wishes: Mapping[str, str]) -> Scan:
+        """A scan of TCP addresses or of a line; see scan.py."""
+        return scan(address, wishes)
 
     @classmethod
     def listen(cls, address: str, wishes: Mapping[str, str]) -> Listener:
