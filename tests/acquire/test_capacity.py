@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidegate.acquire.capacity import LOAD_MAX, judge, time, written
+from tidegate.acquire.capacity import LOAD_MAX, judge, measured, time, written
 from tidegate.model.busplan import BusPlan, PlannedGroup
 from tidegate.model.option import duration_s
 
@@ -61,6 +61,14 @@ def test_little_to_spare_and_a_group_that_waits_for_another_are_notes() -> None:
 
     assert found.holds
     assert ["to spare" in note or "waits while" in note for note in found.notes] == [True, True]
+
+
+def test_reads_that_take_longer_than_was_foreseen_are_reckoned_with_as_they_are() -> None:
+    foreseen = bus(group("a", "fast", 1.0, 0.1), group("a", "slow", 60.0, 2.0), group("b", "fast", 1.0, 0.1))
+    found = measured(foreseen, {"a": 0.3})
+
+    assert [one.time_s for one in found.groups] == pytest.approx([0.3, 6.0, 0.1])
+    assert found.words == "9600 baud; reads as measured of 1 device"
 
 
 GROUPS = st.lists(

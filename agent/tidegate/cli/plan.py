@@ -9,11 +9,14 @@ from typing import Any
 
 import click
 
+from tidegate.acquire import capacity
 from tidegate.acquire.capacity import Capacity, judge, time
 from tidegate.acquire.registry import drivers
 from tidegate.config.load import load
 from tidegate.config.overload import foresee
+from tidegate.config.place import state_folder
 from tidegate.health import plain
+from tidegate.local import ask
 from tidegate.logs import visible
 from tidegate.model.busplan import BusPlan, PlannedGroup
 from tidegate.plural import counted
@@ -26,8 +29,9 @@ NAMED_MAX = 3
 @click.command()
 @click.argument("config", type=click.Path(path_type=Path, readable=False))
 @click.option("--tags", "tagged", is_flag=True, help="Print for each request the tags that are read with it.")
+@click.option("--measured", is_flag=True, help="With reads as long as the running gateway sees them take.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document instead of text.")
-def command(config: Path, tagged: bool, as_json: bool) -> None:
+def command(config: Path, tagged: bool, measured: bool, as_json: bool) -> None:
     """Print how CONFIG will be read, without connecting to anything: for each bus its requests, with the registers that
     no tag needs, the time on the bus, and whether it can hold the intervals.
 
@@ -36,13 +40,16 @@ def command(config: Path, tagged: bool, as_json: bool) -> None:
     loaded = load(config, os.environ)
     known = drivers()
     plans = list(foresee(loaded.devices, known))
+    if measured:
+        typical_s = _typical_s(config)
+        plans = [capacity.measured(plan, typical_s) for plan in plans]
     found = [judge(plan) for plan in plans]
     if as_json:
-        told = [_document(plan, capacity) for plan, capacity in zip(plans, found, strict=True)]
+        told = [_document(plan, one) for plan, one in zip(plans, found, strict=True)]
         click.echo(json.dumps({"holds": all(one.holds for one in found), "buses": told}, ensure_ascii=False))
     else:
-        for plan, capacity in zip(plans, found, strict=True):
-            for line in _lines(plan, capacity, tagged):
+        for plan, one in zip(plans, found, strict=True):
+            for line in _lines(plan, one, tagged):
                 click.echo(line)
         planned = {group.device for plan in plans for group in plan.groups}
         for device in loaded.devices:
@@ -50,6 +57,12 @@ def command(config: Path, tagged: bool, as_json: bool) -> None:
                 click.echo(f"{device.name}: the driver {device.driver} has no plan that it could tell")
         click.echo(f"{sum(one.holds for one in found)} of {counted(len(found), 'bus')} can hold what is asked of them")
     sys.exit(0 if all(one.holds for one in found) else EXIT_TOO_MUCH)
+
+
+def _typical_s(config: Path) -> dict[str, float]:
+    """By device how long its reads take, as the gateway that runs with this configuration says. Raises AgentSilent."""
+    devices = ask(state_folder(config), "status")["devices"]
+    return {device["name"]: device["typical_ms"] / 1000 for device in devices if device["reads"]}
 
 
 def _lines(plan: BusPlan, found: Capacity, tagged: bool) -> Iterator[str]:
