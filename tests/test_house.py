@@ -38,7 +38,7 @@ MAY_IMPORT = {
     "tail": {"errors", "model", "proof", "secret", "logs"},
     "doctor": {"errors", "clock", "loop", "twins", "buffer", "publish", "config"},
     "health": {"errors", "clock", "twins", "acquire", "buffer", "publish"},
-    "stages": {"clock", "errors", "model", "acquire", "shape", "buffer", "publish", "config", "plural"},
+    "stages": {"clock", "errors", "model", "acquire", "shape", "buffer", "publish", "config", "profiles", "plural"},
     "answers": {"errors", "buffer", "publish", "health", "stages"},
     "gateway": {
         "errors", "clock", "model", "acquire", "shape", "buffer", "publish", "config", "health", "local",

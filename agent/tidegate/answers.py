@@ -51,6 +51,10 @@ class Answers:
         chosen = self._named(target)
         return {"target": chosen.name, "connected": chosen.connected, **plain(chosen.replayed(id))}
 
+    async def accept(self, device: str) -> Any:
+        """Unlock a device: who it says it is."""
+        return await self._stages.locks.accept(device)
+
     def _named(self, name: str) -> Target:
         targets = self._stages.targets
         names = ", ".join(target.name for target in targets) or "none"

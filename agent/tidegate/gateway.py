@@ -90,6 +90,7 @@ class Gateway:
                 "resubmit": said.resubmit,
                 "replay": said.replay,
                 "replayed": said.replayed,
+                "accept": said.accept,
             }
             async with answering(config.buffer.folder, answers):
                 await self._serve(stages, stop)

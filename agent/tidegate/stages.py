@@ -20,6 +20,8 @@ from tidegate.errors import BufferFault
 from tidegate.model.frame import Frame, Kind
 from tidegate.model.progress import Progress
 from tidegate.plural import counted
+from tidegate.profiles.locks import Locks
+from tidegate.profiles.seen import SeenFile
 from tidegate.publish.settings import TargetSettings
 from tidegate.publish.target import Target
 from tidegate.shape.recipe import recipe
@@ -76,7 +78,9 @@ class Stages:
         buffer.listen(sink.follow)
         # Of targets that left, by name: should one come back, its runs go on.
         self._runs: dict[str, int] = {}
-        self.poller = Poller(config.devices, drivers, sink, buffer.tell, clock, Random())
+        seen = SeenFile(config.buffer.folder)
+        self.locks = Locks(config.profiles, seen, seen.read())
+        self.poller = Poller(config.devices, drivers, sink, buffer.tell, clock, Random(), self.locks)
         self.targets = [self._target(settings) for settings in config.targets]
         self._polling: asyncio.Task[None] | None = None
         self._publishing: dict[str, asyncio.Task[None]] = {}
@@ -98,6 +102,7 @@ class Stages:
 
         A disk that refuses just now keeps nobody from being served: what targets are owed is stored later then.
         """
+        self.locks.know(new.profiles)
         old, change = self.config, self.poller.plan(new.devices)
         settings = {target.name: target for target in new.targets}
         # A certificate that was renewed lies under its old name.

@@ -7,12 +7,13 @@ import pytest
 
 from tests.campaigns.footprint import Sample, growth_kb_min
 from tests.campaigns.mutations import DoesNotApply, broken_copy
+from tests.campaigns.mutations_locks import LOCKS
 from tests.campaigns.mutations_plans import PLANS
 from tests.campaigns.mutations_table import MUTATIONS, Mutation
 from tests.campaigns.mutations_transports import TRANSPORTS
 from tests.campaigns.whole import CAMPAIGNS, claims
 
-ALL = (*MUTATIONS, *PLANS, *TRANSPORTS)
+ALL = (*MUTATIONS, *PLANS, *TRANSPORTS, *LOCKS)
 MINUTES = 10
 
 

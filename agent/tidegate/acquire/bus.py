@@ -61,7 +61,7 @@ class Bus:
     ) -> None:
         self.name = driver.bus(devices[0])
         self.units = [kept.get(device.name) or Unit(device, clock, rng) for device in devices]
-        self._driver = driver(devices, clock)
+        self._driver = self.driver = driver(devices, clock)
         self.refused = RefusedTags(self.name, self._driver, self.units)
         self._sink = sink
         self._schedule = schedule
@@ -275,6 +275,8 @@ class Bus:
             raise
         trip_us = self._clock.mono_us() - begun_us
         try:
+            if unit.inspection is not None and unit.inspection.lock.engaged:
+                frame = await unit.inspection.passed(frame)
             await self._hand_over(frame)
         except (ValueError, LookupError) as error:
             misfit = MisfitFrame(unit.device.name, f"its frame is not what its tag table says: {error}")

@@ -12,6 +12,8 @@ from random import Random
 from tidegate.acquire.bus import Bus
 from tidegate.acquire.change import Change, alike
 from tidegate.acquire.driver import Driver, Sink
+from tidegate.acquire.inspection import inspection
+from tidegate.acquire.lock import Inspector
 from tidegate.acquire.losses import Losses
 from tidegate.acquire.turn import Turn
 from tidegate.acquire.unit import BACKING_OFF, DOWN, UP, DeviceStatus, Unit
@@ -34,7 +36,8 @@ WHEEL_PATIENCE_S = 10.0
 class Poller:
     """Polls the groups of all devices until cancelled.
 
-    `drivers` by name; `sink` takes frames, `tell` takes gaps. Raises ConfigError at once when a driver refuses its
+    `drivers` by name; `sink` takes frames, `tell` takes gaps; `inspector` knows what devices can be asked who they are.
+    Raises ConfigError at once when a driver refuses its
     devices; opens nothing before `run`.
     """
 
@@ -46,11 +49,13 @@ class Poller:
         tell: Callable[[Gap], None],
         clock: Clock,
         rng: Random,
+        inspector: Inspector | None = None,
     ) -> None:
         self._clock = clock
         self._drivers = drivers
         self._sink = sink
         self._rng = rng
+        self._inspector = inspector
         self._losses = Losses(tell)
         self._buses: list[Bus] = []
         self._units: list[Unit] = []
@@ -144,6 +149,9 @@ class Poller:
         )
 
     def _adopt(self, change: Change) -> None:
+        for bus in change.coming:
+            for unit in bus.units:
+                unit.inspection = inspection(self._inspector, bus.driver, unit.device, self._clock)
         self._buses = [*change.staying, *change.coming]
         units = {unit.device.name: unit for bus in self._buses for unit in bus.units}
         self._units = [units[device.name] for device in change.devices]

@@ -17,6 +17,8 @@ from random import Random
 from struct import Struct
 
 from tidegate.acquire.backoff import Backoff
+from tidegate.acquire.inspection import Inspection
+from tidegate.acquire.lock import Lock
 from tidegate.acquire.trips import Trips
 from tidegate.acquire.turn import Turn
 from tidegate.clock import Clock
@@ -43,7 +45,8 @@ class DeviceStatus:
     `failures` are (kind, how many), `exceptions` (code, how often) of those that refused the whole read, and `counted`
     (word, how many) what its driver counts besides; all of it since `counted_since_us`. Round trips in ms: the last,
     and within how much half of the last thousands were done (`typical_ms`), and 99 of a hundred. `refused` are tags
-    that it won't give, though it gives others.
+    that it won't give, though it gives others. `identity` is who it says it is, `lock` why it
+    is locked, "" while it is not, `offer` what to do about that.
     """
 
     name: str
@@ -61,6 +64,9 @@ class DeviceStatus:
     exceptions: tuple[tuple[int, int], ...] = ()
     counted: tuple[tuple[str, int], ...] = ()
     counted_since_us: int = 0
+    identity: str = ""
+    lock: str = ""
+    offer: str = ""
 
 
 class Unit:
@@ -73,6 +79,8 @@ class Unit:
         self.reads = 0
         self.missed = 0
         self.losing = False
+        # Of a device that can say who it is: what its frames pass.
+        self.inspection: Inspection | None = None
         self._refused: tuple[RefusedTag, ...] = ()
         self._clock = clock
         self._rng = rng
@@ -98,6 +106,16 @@ class Unit:
         """What a gap of this group names: its tags, or None where they are all of the device's, or very many."""
         return self._tags[turn.group.name]
 
+    @property
+    def lock(self) -> Lock | None:
+        """The lock of a device that can say who it is."""
+        return self.inspection.lock if self.inspection is not None else None
+
+    @property
+    def locked(self) -> str:
+        """Why nothing may be written to it: it is not who was accepted. "" while it is, or can't be asked."""
+        return self.lock.why if self.lock is not None else ""
+
     def read(self, turn: Turn["Unit"], trip_us: int) -> bool:
         """A read came back; whether something had been wrong before, so that `recover` is due."""
         self._trips.add(trip_us)
@@ -119,6 +137,8 @@ class Unit:
         It is `costly` when a group that is read at times must rest all the same.
         """
         self.count(kind)
+        if self.lock is not None:
+            self.lock.missed()
         turn.failures += 1
         self._in_a_row += 1
         if self._in_a_row >= BREAK_AFTER:
@@ -179,6 +199,8 @@ class Unit:
     def bus_back(self) -> None:
         """Its bus is open: a device that was down on its own account still is."""
         self._next_try_us = None
+        if self.lock is not None:
+            self.lock.back()
         if self.probe is not None:
             self._become(DOWN, self._why)
 
@@ -211,6 +233,7 @@ class Unit:
             tuple(sorted(self._exceptions.items())),
             tuple(sorted(counted.items())),
             self._counted_since_us,
+            *((lock.said, lock.why, lock.offer) if (lock := self.lock) is not None else ()),
         )
 
     def _become(self, state: str, why: str) -> None:
@@ -223,6 +246,8 @@ class Unit:
         if state == UP and before != STARTING:
             log.info("%s is up again after %.1f s", self.device.name, lasted_s)
         elif state in (DOWN, BACKING_OFF):
+            if self.lock is not None:
+                self.lock.back()
             log.warning("%s is %s: %s", self.device.name, state, why)
 
     def _named(self, tags: tuple[int, ...]) -> tuple[str, ...] | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from tidegate import twins
+from tidegate.cli.accept import accept
 from tidegate.cli.opened import Opened, from_folder, modbus, open_all, open_set
 from tidegate.cli.profile_wire import identify, simulate
 from tidegate.errors import ConfigError
@@ -32,6 +33,7 @@ def command() -> None:
     """
 
 
+command.add_command(accept)
 command.add_command(identify)
 command.add_command(simulate)
 
@@ -107,7 +109,7 @@ def test(names: tuple[str, ...], every: bool, folder: Path | None) -> None:
     """Read the golden vectors of profiles through the driver, against a simulated device on loopback.
 
     Exit 0 when every profile can be used, every tag has a vector, every vector is read as it must be, and every device
-    that has an identity is found by it.
+    that has an identity is found by it, and locked when its firmware is another.
     """
     if every == bool(names):
         raise click.UsageError("name profiles, or give --all")
@@ -118,20 +120,23 @@ def test(names: tuple[str, ...], every: bool, folder: Path | None) -> None:
     sets, broken = _open_some(shelf, tried)
     profiles = list({one.profile.name: one.profile for one in sets}.values())
     tags = sum(len(one.tags.tags.tags) for one in sets)
-    wrong = bare = unknown = 0
+    wrong = bare = unknown = loose = 0
     for one in sets:
         misses = asyncio.run(_try(one))
         without = untried(one.tags.tags.tags, one.vectors)
         lost = asyncio.run(trial.recognised(modbus(), profiles, one.profile, one.set, one.vectors))
-        _echo_set(one, misses, without, lost)
+        slack = asyncio.run(trial.locked(modbus(), one.profile, one.set, one.vectors))
+        _echo_set(one, misses, without, [fault for fault in (lost, slack) if fault])
         wrong, bare, unknown = wrong + len(misses), bare + len(without), unknown + bool(lost)
+        loose += bool(slack)
     asked = sum(bool(one.profile.identity) for one in sets)
     click.echo(f"decoder: {twins.running().get('tidegate_drivers.modbus._codec', 'of the driver')}")
     _claim(not broken, f"{len(tried)} profiles, {broken} that can't be used (limit 0)")
     _claim(not bare, f"{len(sets)} sets of registers with {tags} tags, {bare} of them without a vector (limit 0)")
     _claim(not unknown, f"{asked} sets with an identity, {unknown} whose own device is not found (limit 0)")
+    _claim(not loose, f"{asked} sets with an identity, {loose} that another firmware does not lock (limit 0)")
     _claim(not wrong, f"{sum(len(one.vectors) for one in sets)} vectors, {wrong} read wrongly (limit 0)")
-    sys.exit(EXIT_WRONG if broken or bare or unknown or wrong else 0)
+    sys.exit(EXIT_WRONG if broken or bare or unknown or loose or wrong else 0)
 
 
 def _open_some(shelf: Shelf, names: Sequence[str]) -> tuple[list[Opened], int]:
@@ -151,11 +156,11 @@ async def _try(one: Opened) -> list[trial.Miss]:
     return await trial.run(modbus(), one.tags.tags.tags, one.options, one.profile.bus, one.vectors)
 
 
-def _echo_set(one: Opened, misses: Sequence[trial.Miss], without: Sequence[str], lost: str) -> None:
+def _echo_set(one: Opened, misses: Sequence[trial.Miss], without: Sequence[str], lost: Sequence[str]) -> None:
     name = f"{one.profile.name}@{one.set.name}"
     found = "FAIL" if misses or without or lost else "ok"
     click.echo(f"{found:<4}  {name}: {len(one.tags.tags.tags)} tags, {len(one.vectors)} vectors, {len(misses)} wrong")
-    _echo_some([f"{tag} has no vector" for tag in without] + [lost] * bool(lost))
+    _echo_some([f"{tag} has no vector" for tag in without] + list(lost))
     _echo_some([f"row {m.vector.row} {m.vector.tag}: {m.what}" for m in misses])
 
 

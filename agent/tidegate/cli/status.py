@@ -56,7 +56,8 @@ def _device_line(device: dict[str, Any]) -> str:
     why = f" ({device['why']})" if device["why"] else ""
     reads = counted(device["reads"], "read")
     trips = f", {device['typical_ms']:.1f} ms (99 %: {device['p99_ms']:.1f} ms)" if device["reads"] else ""
-    return f"device  {device['name']}: {device['state']}{why}, {reads}{trips}, {device['missed']:,} missed"
+    locked = f", LOCKED: {visible(device['lock'])}\n        -> {visible(device['offer'])}" if device["lock"] else ""
+    return f"device  {device['name']}: {device['state']}{why}, {reads}{trips}, {device['missed']:,} missed{locked}"
 
 
 def _fault_lines(device: dict[str, Any], now_us: int) -> list[str]:

@@ -20,7 +20,7 @@ from tidegate.errors import Problem
 from tidegate.model.device import Device, Group
 from tidegate.model.tag import Tag, TagTable
 
-COLUMNS = ("name", "driver", "table", "address", "unit", "area", "identifier", "label")
+COLUMNS = ("name", "driver", "table", "address", "unit", "area", "identifier", "label", "lock")
 DRIVER = "modbus"
 DEVICES_MAX = 10_000
 GROUP = "default"
@@ -148,6 +148,7 @@ class DeviceReader:
             label=label,
             row=row.number,
             computed=TagTable(name, computed, identifier) if computed is not None else None,
+            profile=kind.profile if kind and cells.read("lock", _on, True) else "",
         )
         filled = frozenset(c for c, t in zip(cells.row.columns, cells.row.cells, strict=True) if t)
         return Placed(device, kind, file, filled, defaults, cells.unsure, inline)
@@ -205,6 +206,13 @@ class DeviceReader:
                     "Correct address or unit, or remove one of them", device.row, "address", fatal=False,
                 )  # fmt: skip
                 self._problems.add(placed.place(problem))
+
+
+def _on(text: str) -> bool:
+    """Whether a switch is on. Raises Unfit."""
+    if text.lower() not in ("on", "off"):
+        raise Unfit(f"{text!r} is neither on nor off", "Write on or off")
+    return text.lower() == "on"
 
 
 class _Cells:

@@ -22,7 +22,7 @@ from tidegate.config.overload import warn_overload
 from tidegate.config.placeholders import Placeholders
 from tidegate.config.problems import Problems
 from tidegate.config.quantities import Unfit
-from tidegate.config.tables import Tables
+from tidegate.config.tables import Tables, recognisable
 from tidegate.config.targets import read_targets
 from tidegate.errors import ConfigError
 
@@ -63,6 +63,7 @@ def load(
         devices=tuple(one.device for one in placed),
         warnings=problems.warnings,
         fingerprint=files.fingerprint(),
+        profiles=recognisable() if any(one.device.profile for one in placed) else (),
     )
 
 

@@ -14,8 +14,8 @@ from tidegate.config.problems import Problems
 from tidegate.config.profiles import ProfileReader
 from tidegate.config.quantities import Unfit, did_you_mean
 from tidegate.config.tags import NO_DEFAULT, TagList, read_tags
-from tidegate.profiles.profile import NoSet
-from tidegate.profiles.shelf import Shelf, split
+from tidegate.profiles.profile import NoSet, Profile
+from tidegate.profiles.shelf import CHOICE, Shelf, split
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,12 +23,14 @@ class Kind:
     """What devices of one table have in common: their tags, defaults for the devices' own options, their usual unit.
 
     `line` are settings of the line that hold where nothing else says them.
+    `profile` is the profile and set of registers that they are of, where that says how they can be asked.
     """
 
     tags: TagList
     device: Mapping[str, Default]
     unit: int | None = None
     line: Mapping[str, Default] = field(default_factory=dict)
+    profile: str = ""
 
 
 class Tables:
@@ -91,14 +93,24 @@ class Tables:
         if profile is None:
             return None
         try:
-            found = self._reader.tags(profile, profile.choose(choice))
+            chosen = profile.choose(choice)
         except NoSet as none:
             raise Unfit(none.what, none.remedy) from None
+        found = self._reader.tags(profile, chosen)
         if found is None:
             return None
-        return Kind(found.tags, self._reader.device(profile), profile.bus.unit, self._reader.line(profile))
+        asked = f"{name}{CHOICE}{chosen.name}" if profile.identity else ""
+        return Kind(found.tags, self._reader.device(profile), profile.bus.unit, self._reader.line(profile), asked)
 
 
 def profiles() -> list[str]:
     """The names of the shipped device profiles: `eastron/sdm630`."""
     return Shelf().names()
+
+
+def recognisable() -> tuple[Profile, ...]:
+    """The shipped profiles whose devices can say who they are, without their registers."""
+    shelf = Shelf()
+    reader = ProfileReader(shelf, Problems())
+    found = [reader.profile(name) for name in shelf.names()]
+    return tuple(profile for profile in found if profile is not None and profile.identity)

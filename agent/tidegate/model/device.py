@@ -25,7 +25,8 @@ class Device:
 
     `address` and `unit` are in the driver's own words (`tcp://10.0.0.7:502`, 3); `options` are the driver's settings
     for it, text by name, as the configuration has them. `table` holds the tags that the driver reads; `computed`, where
-    formulas are over them, the same with the computed tags after them.
+    formulas are over them, the same with the computed tags after them. `profile` is the profile and set of registers
+    whose devices can say who they are, as `vendor/model@set`; "" where nobody is to ask it.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Device:
     label: str = "internal"
     row: int | None = None
     computed: TagTable | None = None
+    profile: str = ""
 
     @property
     def published(self) -> TagTable:

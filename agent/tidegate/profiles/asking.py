@@ -18,6 +18,8 @@ DEVICE_ID, BASIC, MORE_FOLLOWS = 14, 1, 0xFF
 PAUSE_S = 0.05
 # Objects of the basic category come in one reply, or few; a device that sends more and more is not believed.
 REPLIES_MAX = 8
+# Refusals that say that there is no such function, address or value; others are of the moment.
+SETTLED = frozenset({1, 2, 3})
 
 Ask = Callable[[bytes], Awaitable[bytes]]
 
@@ -25,8 +27,8 @@ Ask = Callable[[bytes], Awaitable[bytes]]
 class Asker:
     """Asks with `ask`, which takes a request and gives the reply, or raises a driver's error.
 
-    What is refused, or answered wrongly, is None; so is silence, unless `strict`: then it ends the asking. `asked` and
-    `answered` count questions; a refusal is an answer, too.
+    What is refused, or answered wrongly, is None; so is silence. `strict`: what is so only for the moment is raised.
+    `asked` and `answered` count questions; a refusal is an answer, too.
     """
 
     def __init__(self, ask: Ask, pause_s: float = PAUSE_S, strict: bool = False) -> None:
@@ -73,8 +75,10 @@ class Asker:
         await asyncio.sleep(self._pause_s)
         try:
             reply = await self._question(request)
-        except Refused:
+        except Refused as refused:
             self.answered += 1
+            if self._strict and refused.code not in SETTLED:
+                raise
             return None
         except (NoAnswer, InvalidReply):
             if self._strict:

@@ -19,10 +19,16 @@ class Match:
 
     profile: Profile
     step: Step
+    vendor: str
     answer: str
     firmware: str
     set: RegisterSet | None
     lacks: str = ""
+
+    @property
+    def question(self) -> str:
+        """What it was told by, as Finding.said has it."""
+        return _question(self.step.ask, self.step.place)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +59,7 @@ class _Questions:
     def said(self) -> tuple[tuple[str, str], ...]:
         """All that was answered: question and answer, in the order of asking."""
         return tuple(
-            (f"{ask.value}{f' {place}' if place else ''}", ", ".join(text for text in said.values() if text))
+            (_question(ask, place), ", ".join(text for text in said.values() if text))
             for (ask, place), said in self._answers.items()
             if said is not None
         )
@@ -90,14 +96,15 @@ class _Questions:
         return None
 
 
-async def find(profiles: Sequence[Profile], asker: Asker) -> Finding:
+async def find(profiles: Sequence[Profile], asker: Asker, in_any_case: bool = True) -> Finding:
     """Ask what these profiles want to be asked, and say which of them the device is of. Raises NotConnected.
 
-    What it says of itself by function 43/14 is asked for in any case. A device may be of several profiles; nobody
-    chooses among them here.
+    What it says of itself by function 43/14 is asked for `in_any_case`, or where a profile wants it. A device may be of
+    several profiles; nobody chooses among them here.
     """
     questions = _Questions(asker)
-    await questions.answer(Ask.DEVICE_ID, None)
+    if in_any_case:
+        await questions.answer(Ask.DEVICE_ID, None)
     matches = []
     for profile in profiles:
         for step in profile.identity:
@@ -112,7 +119,12 @@ async def _matched(profile: Profile, step: Step, said: Mapping[str, str], questi
     text = await questions.text(step.firmware) if step.firmware is not None else said.get("revision", "")
     firmware = step.firmware_of(text or "")
     answer = said.get("answer") or said.get("product", "")
+    vendor = said.get("vendor") or profile.vendor
     try:
-        return Match(profile, step, answer, firmware, profile.fitting(answer, firmware))
+        return Match(profile, step, vendor, answer, firmware, profile.fitting(answer, firmware))
     except NoSet as none:
-        return Match(profile, step, answer, firmware, None, str(none))
+        return Match(profile, step, vendor, answer, firmware, None, str(none))
+
+
+def _question(ask: Ask, place: Place | None) -> str:
+    return f"{ask.value}{f' {place}' if place else ''}"

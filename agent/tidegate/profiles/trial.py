@@ -15,13 +15,19 @@ from tidegate.profiles.asking import Asker
 from tidegate.profiles.finding import find
 from tidegate.profiles.firmware import key
 from tidegate.profiles.likeness import likeness, version_of
+from tidegate.profiles.locks import Locks
 from tidegate.profiles.profile import Bus, Profile, RegisterSet
+from tidegate.profiles.seen import Entry
+from tidegate.profiles.shelf import CHOICE
 from tidegate.profiles.simulated import READS, REGISTERS_MAX, Server, Simulated
 from tidegate.profiles.vectors import BAD, Round, Vector, expected, rounds, same
 from tidegate.shape.shaper import Shaper
 
 NAME = "trial"
 DEADLINE_S = 20.0
+# What an altered device says of itself.
+OTHERS = ("2.1", "7.3")
+OTHER_CODE = "9"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +98,45 @@ async def recognised(
     if mine.set is None or mine.set.name != one.name:
         return f"its device is taken for one of the set {mine.set.name if mine.set else 'of none'}"
     return ""
+
+
+async def locked(driver: type[Driver], profile: Profile, one: RegisterSet, vectors: Sequence[Vector]) -> str:
+    """Whether a simulated device of this set is accepted, locked when its firmware is another, and unlocked when it is
+    the old one again: what is wrong, or "". Where a device does not tell its firmware, its model is another.
+    """  # fmt: skip
+    if not profile.identity:
+        return ""
+    firmware = version_of(one.firmware)
+    usual, altered = (likeness(profile, one, vectors, version, lambda: 0.0, 1.0)
+                      for version in (firmware, next(v for v in OTHERS if key(v) != key(firmware))))  # fmt: skip
+    step = profile.identity[0]
+    if step.place is not None and step.firmware is None:
+        words, place = usual.words(), step.place
+        code = dict(zip(range(place.address, place.address + place.count), place.words(OTHER_CODE), strict=True))
+        altered.words = lambda: {**words, **{(place.function, address): word for address, word in code.items()}}
+    async with Server(replace(usual)) as server:
+        asked = stranger(driver.name, f"tcp://127.0.0.1:{server.port}", 1, {})
+        asked = replace(asked, profile=f"{profile.name}{CHOICE}{one.name}")
+        locks = Locks([profile], Forgetful(), {})
+        lock = locks.lock(asked)
+        if lock is None:
+            return "its own device has no lock"
+        async with Conversation(driver([asked], Clock()), asked.name) as conversation:
+            for device, wanted in ((usual, False), (altered, True), (usual, False)):
+                server.device.words, server.device.objects = device.words, device.objects
+                await locks.inspect(asked, conversation.ask)
+                if bool(lock.why) != wanted:
+                    return (
+                        f"it is locked: {lock.why}" if lock.why else f"another firmware does not lock it: {lock.said}"
+                    )
+    return ""
+
+
+class Forgetful:
+    """Keeps nothing: what is tried here is of no gateway."""
+
+    def write(self, entries: Mapping[str, Entry]) -> None:
+        """See Keep."""
 
 
 def stranger(driver: str, address: str, unit: int | None, options: Mapping[str, str]) -> Device:
