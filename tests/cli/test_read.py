@@ -223,6 +223,13 @@ def test_the_address_of_a_tag_is_as_good_as_its_name(press: Path) -> None:
     assert without_times(lines)[2:] == ["strokes 65538 Good"]
 
 
+def test_the_address_of_an_array_reads_all_its_elements(press: Path) -> None:
+    (press / "press.csv").write_text("name,address,type,count\na,40011,uint16,1..3\nb,40001,int16,\n")
+    _, lines, _ = read(press, "press1", "40011")
+
+    assert without_times(lines)[2:] == ["a_1 1 Good", "a_2 2 Good", "a_3 7 Good"]
+
+
 def test_an_address_that_no_tag_has_is_read_with_the_habits_of_the_table(press: Path) -> None:
     _, plain, _ = read(press, "press1", "40013")
     _, wide, _ = read(press, "press1", "40013", "--type", "uint32")

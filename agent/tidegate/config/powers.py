@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from tidegate.config.arrays import firsts
 from tidegate.config.problems import Problems
 from tidegate.config.quantities import did_you_mean
 from tidegate.errors import Problem
@@ -16,7 +17,7 @@ WIDE = frozenset({Type.INT64, Type.UINT64})
 def check_powers(file: str, tags: Sequence[Tag], problems: Problems) -> None:
     """Note what is wrong with the column `scale_by` of a table."""
     named = {tag.name: tag for tag in tags}
-    for tag in tags:
+    for tag in firsts(tags):
         if tag.scale_by:
             what, remedy = _wrong(tag, named.get(tag.scale_by), list(named))
             if what:

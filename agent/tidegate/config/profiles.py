@@ -80,7 +80,8 @@ class ProfileReader:
         for column in texts.keys() & NO_DEFAULT:
             self._problems.fault(texts[column].file, texts[column].key, "it belongs to a single tag",
                                  f"Fill in the column `{column}`", texts[column].row)  # fmt: skip
-        return SetTags(read_tags(_without(sheet), texts, self._groups, self._problems), self._sources(profile, sheet))
+        tags, sources = read_tags(_without(sheet), texts, self._groups, self._problems), self._sources(profile, sheet)
+        return SetTags(tags, {tag.name: sources.get(tag.row, ()) for tag in tags.tags})
 
     def vectors(self, profile: Profile, one: RegisterSet) -> tuple[Vector, ...]:
         """The golden vectors of one of its sets; none with a problem noted when there is no such file."""
@@ -114,10 +115,10 @@ class ProfileReader:
         file, lines = shown(profile.name, PROFILE_FILE), self._lines[profile.name]
         return {k: Default(text, file, toml.dotted((*path, k)), lines.of((*path, k))) for k, text in pairs}
 
-    def _sources(self, profile: Profile, sheet: Sheet) -> dict[str, tuple[str, ...]]:
-        """By tag where it was taken from, each a source of the profile."""
+    def _sources(self, profile: Profile, sheet: Sheet) -> dict[int | None, tuple[str, ...]]:
+        """By row where it was taken from, each a source of the profile."""
         known = {source.id for source in profile.sources}
-        found = {}
+        found: dict[int | None, tuple[str, ...]] = {}
         for row in sheet.rows:
             named = tuple(row.text(SOURCE_COLUMN).split())
             strange = [one for one in named if one not in known]
@@ -125,7 +126,7 @@ class ProfileReader:
                 what = f"there is no source {strange[0]!r}" if strange else "it does not say where it was taken from"
                 remedy = f"Name ids of [[sources]], with a space between them: {', '.join(sorted(known))}"
                 self._problems.fault(sheet.file, row.text("name"), what, remedy, row.number, SOURCE_COLUMN)
-            found[row.text("name")] = named
+            found[row.number] = named
         return found
 
 

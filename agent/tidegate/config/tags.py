@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from tidegate.config import quantities
+from tidegate.config import arrays, quantities
 from tidegate.config.defaults import Default
 from tidegate.config.formulas import ALARM_TYPES, Computed, check_formulas, described, labels, usual_type
 from tidegate.config.names import bit_names, value_names
@@ -22,11 +22,13 @@ from tidegate.shape.formula import Alarm, Misformed, parse
 COLUMNS = (
     "name", "address", "type", "scale", "offset", "unit", "group", "deadband", "heartbeat", "low", "high", "label",
     "identifier", "access", "description", "formula", "scale_by",
-    "values", "bits",
+    "values", "bits", "count",
 )  # fmt: skip
 REQUIRED = ("name", "type")
 # Columns that say something of one tag only, so that a default for a whole table means nothing.
-NO_DEFAULT = frozenset({"name", "address", "identifier", "description", "formula", "scale_by", "values", "bits"})
+NO_DEFAULT = frozenset(
+    {"name", "address", "identifier", "description", "formula", "scale_by", "values", "bits", "count"}
+)
 # What a computed tag has; of a table's defaults only the label is meant for it.
 COMPUTED_COLUMNS = frozenset(
     {
@@ -40,6 +42,7 @@ UNSCALED = frozenset({Type.BOOL, Type.STRING})
 
 HEARTBEAT_S_MIN, HEARTBEAT_S_MAX = 0.1, 86_400.0
 TEXT_LETTERS_MAX = 1000
+TAGS_MAX = 100_000
 # Of a first row that names no column that we know, so much is repeated.
 COLUMNS_SHOWN, COLUMN_LETTERS_SHOWN = 8, 20
 # float64 holds every whole number up to here.
@@ -89,7 +92,10 @@ def read_tags(sheet: Sheet, defaults: Mapping[str, Default], groups: Collection[
     of_label = {column: default for column, default in defaults.items() if column == "label"}
     formulas = [_TagRow(sheet, row, of_label, groups, problems) for row in sheet.rows if row.text("formula")]
     readers = [_TagRow(sheet, row, defaults, groups, problems) for row in sheet.rows if not row.text("formula")]
-    tags = [tag for reader in readers if (tag := reader.tag(others)) is not None]
+    tags = [tag for reader in readers for tag in reader.tags(others)]
+    if len(tags) > TAGS_MAX:
+        problems.fault(sheet.file, "", f"it has {len(tags):,} tags", f"Share them out: a table takes {TAGS_MAX:,}")
+        tags = tags[:TAGS_MAX]
     computed = [one for reader in formulas if (one := reader.computed()) is not None]
     if not readers:
         problems.fault(sheet.file, "", "there is no tag in it", "Add a row for each tag", sheet.header)
@@ -136,7 +142,18 @@ class _TagRow:
         self._problems = problems
         self._name = unicodedata.normalize("NFC", row.text("name"))
 
-    def tag(self, others: Mapping[str, str]) -> Tag | None:
+    def tags(self, others: Mapping[str, str]) -> list[Tag]:
+        """The tag, or the tags of an array; none when not even a name can be used."""
+        tag = self._tag(others)
+        if tag is None or not self.row.text(arrays.COLUMN):
+            return [] if tag is None else [tag]
+        try:
+            return arrays.elements(tag, arrays.numbers(self.row.text(arrays.COLUMN)))
+        except Unfit as unfit:
+            self._fault(arrays.COLUMN, unfit.what, unfit.remedy)
+            return [tag]
+
+    def _tag(self, others: Mapping[str, str]) -> Tag | None:
         """The tag; None when even its name can't be used."""
         if not self._named():
             return None
@@ -336,8 +353,12 @@ def _reach(raw: Type, scale: Scale, bounds: tuple[float, float] | None) -> float
 
 def _refuse_repeats(file: str, tags: list[Tag], problems: Problems) -> None:
     seen: dict[str, int | None] = {}
+    told = set()
     for tag in tags:
-        if tag.name in seen:
+        # Of two arrays that share names, once.
+        rows = (seen.get(tag.name), tag.row)
+        if tag.name in seen and (rows not in told or None in rows):
+            told.add(rows)
             what = f"the name stands in row {seen[tag.name]} already"
             problems.fault(file, tag.name, what, "Give every tag of a table its own name", tag.row, "name")
         seen.setdefault(tag.name, tag.row)

@@ -73,6 +73,7 @@ class Tag:
 
     `type` is what is published, `raw` what the device holds: they differ where a scale makes a float64 of an
     integer. `address` and `options` are the driver's own words, as the tag table has them (column, text).
+    An element of an array has an option `count` that says which of how many it is, from 0: `3/10`.
     `deadband` is in the tag's unit; None reports every reading, 0 reports every change; `heartbeat_s` reports at
     least so often (0 = never for its own sake). `row` is where the tag table defines it, for messages. A tag with a
     `formula` is computed from others, and not read. `scale_by` names the tag of the same group whose value is a power

@@ -35,6 +35,8 @@ PREFIXED = re.compile(r"(HR|IR|CO|DI)\s*(0x[0-9a-f]{1,4}|\d{1,5})", re.IGNORECAS
 HEX = re.compile(r"0x[0-9a-f]{1,4}", re.IGNORECASE)
 # BCD has no sign that all devices agree on.
 DECIMAL = frozenset({Type.UINT16, Type.UINT32, Type.UINT64})
+# As the tag table makes it of the column `count`.
+ELEMENT = re.compile(r"(\d{1,4})/\d{1,4}", re.ASCII)
 HOW_TO_ADDRESS = 'Write HR0, IR0, CO0 or DI0 (as on the wire), or declare the table\'s base = 0, 1 or "modicon"'
 
 
@@ -48,10 +50,11 @@ def parse_tag(tag: Tag, registers_max: int = REGISTERS_MAX) -> tuple[Point | Non
     bcd = _parse_coding(options, tag.raw)
     absent = parse_absent(options, tag.raw, bcd)
     encoding = ENCODINGS[options.word("encoding", UTF8, ENCODINGS)]
+    element, step = _parse_element(options)
     options.refuse_unknown()
     if place is None:
         return None, options.problems
-    function, address = place
+    function, first = place
     size = 1 if function.of_bits else WIDTH_REGISTERS.get(tag.raw, (length + 1) // 2)
     _check_kind(tag, function, bit, length, options)
     if tag.raw == Type.STRING and encoding == UTF16 and length % 2:
@@ -59,8 +62,12 @@ def parse_tag(tag: Tag, registers_max: int = REGISTERS_MAX) -> tuple[Point | Non
     if size > registers_max:
         options.wrong("length", f"{size} registers in one piece, and the device gives at most {registers_max}",
                       "Shorten the string, or raise the device's registers_max")  # fmt: skip
+    address = first + element * (step or size)
+    if step and step < size:
+        options.wrong("step", f"each element has {size} registers, and the next one begins {step} after it",
+                      f"Write {size} or more, or leave step empty")  # fmt: skip
     if address + size - 1 > ADDRESS_MAX:
-        options.wrong("address", f"it ends behind 0x{ADDRESS_MAX:04X}", "Check address, base and type")
+        options.wrong("address", f"it ends behind 0x{ADDRESS_MAX:04X}", "Check address, base, type and count")
     if any(problem.fatal for problem in options.problems):
         return None, options.problems
     found = Point(function, address, size, tag.raw, order, bit if bit >= 0 else None, length, absent, bcd, encoding)
@@ -127,6 +134,17 @@ def _parse_order(options: Options, kind: Type) -> int:
     return order if registers == 4 else order & ~SWAP_HALVES
 
 
+def _parse_element(options: Options) -> tuple[int, int]:
+    """Which element of an array it is, and how far one begins after the other; 0 for as far as it is wide."""
+    step = options.whole("step", 0, 1, ADDRESS_MAX)
+    found = ELEMENT.fullmatch(options.text("count"))
+    if found is None and options.text("count"):
+        options.wrong("count", "an array is a row of a tag table", "Leave it out, and name the element's own address")
+    if step and not options.text("count"):
+        options.wrong("step", "it does nothing without count", "Fill in count, or leave step empty", fatal=False)
+    return int(found[1]) if found else 0, step
+
+
 def _parse_coding(options: Options, kind: Type) -> bool:
     """Whether the number is coded as BCD, in decimal digits of four bits."""
     bcd = options.word("coding", "binary", ("binary", "bcd")) == "bcd"
@@ -154,9 +172,14 @@ def parse_points(device: Device, registers_max: int) -> tuple[tuple[Point, ...],
     """The points of a device's tags in the table's order (empty when one can't be used), and all problems."""
     points: list[Point] = []
     problems: list[Problem] = []
+    told: set[tuple[int | None, str | None, str]] = set()
     for tag in device.table.tags:
         point, found = parse_tag(tag, registers_max)
-        problems += found
+        # What is wrong with a row is wrong with each element of its array, and told of the first.
+        new = [problem for problem in found if (problem.row, problem.column, problem.what) not in told]
+        if "count" in dict(tag.options):
+            told.update((problem.row, problem.column, problem.what) for problem in new)
+        problems += new
         if point is not None:
             points.append(point)
     if len(points) < len(device.table.tags):
@@ -185,8 +208,13 @@ def _overlaps(tags: Sequence[Tag], points: Sequence[Point]) -> list[Problem]:
     wide = [(point, tag) for point, tag in zip(points, tags, strict=True) if point.size > 1]
     wide.sort(key=lambda pair: (pair[0].function, pair[0].address))
     problems = []
+    told: set[tuple[int, int]] = set()
     for (before, tag), (point, inside) in pairwise(wide):
         if before.function == point.function and before.address < point.address < before.end:
+            rows = (tag.row or 0, inside.row or 0)
+            if all(rows) and rows in told:
+                continue  # Two arrays: their first elements that do so say it all.
+            told.add(rows)
             problems.append(
                 Problem("", inside.name, f"it begins inside {tag.name}, at 0x{point.address:04X}",
                         "Check both addresses and the table's base", inside.row, "address", fatal=False)
