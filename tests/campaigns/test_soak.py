@@ -9,11 +9,12 @@ from tests.campaigns.footprint import Sample, growth_kb_min
 from tests.campaigns.mutations import DoesNotApply, broken_copy
 from tests.campaigns.mutations_locks import LOCKS
 from tests.campaigns.mutations_plans import PLANS
+from tests.campaigns.mutations_surveys import SURVEYS
 from tests.campaigns.mutations_table import MUTATIONS, Mutation
 from tests.campaigns.mutations_transports import TRANSPORTS
 from tests.campaigns.whole import CAMPAIGNS, claims
 
-ALL = (*MUTATIONS, *PLANS, *TRANSPORTS, *LOCKS)
+ALL = (*MUTATIONS, *PLANS, *TRANSPORTS, *LOCKS, *SURVEYS)
 MINUTES = 10
 
 
