@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tidegate.acquire.driver import DRIVER_CONTRACT, Driver, Sink
+from tidegate.acquire.driver import DRIVER_CONTRACT, Driver, Plans, Sink
 from tidegate.clock import BUILT_US, Clock, ClockState
 from tidegate.errors import ConfigError, NotConnected
 from tidegate.model.device import Device, Group
@@ -73,6 +73,21 @@ def test_checking_finds_nothing_wrong_and_describing_says_a_line_a_tag(
         assert all(kind.describe(made))
 
     against(kind, places, serve, machine, story)
+
+
+@of_every_driver
+def test_a_plan_has_each_tag_of_each_group_once(kind: type[Driver], places: Places) -> None:
+    address = "tcp://127.0.0.1" if kind is ModbusDriver else "sim://hall"
+    group = Group("d1", "default", 1.0, 2.0, tuple(range(len(places))))
+    made = Device("d1", kind.name, address, 1, TagTable("d1", tags(places)), (group,), {})
+    plans = kind.plan([made]) if isinstance(kind, Plans) else []
+
+    assert (kind is ModbusDriver) == bool(plans)
+    for plan in plans:
+        (planned,) = plan.groups
+        assert sorted(tag for request in planned.requests for tag in request.tags) == ["t0", "t1", "t2", "t3"]
+        assert (planned.device, planned.group, planned.interval_s) == ("d1", "default", 1.0)
+        assert 0 < sum(request.time_s for request in planned.requests) < 1
 
 
 @of_every_driver

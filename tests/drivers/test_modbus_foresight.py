@@ -109,7 +109,7 @@ def test_the_plan_of_a_line_is_told_in_requests_registers_and_time() -> None:
 
 @pytest.mark.parametrize(
     ("devices", "setting"),
-    [(line(9, baud="9600"), "baud"), (line(1, address="tcp://10.0.0.1", interval_s=0.013), "in_flight"),
+    [(line(9, baud="9600"), "baud"), (line(1, address="tcp://10.0.0.1", interval_s=0.013, in_flight="1"), "in_flight"),
      (line(8, address="tcp://10.0.0.1", interval_s=0.1), "connections")],
     ids=["baud", "in_flight", "connections"],
 )  # fmt: skip
@@ -126,6 +126,14 @@ def test_requests_under_way_together_cost_one_trip() -> None:
     alone, together = (foreseen([device("m", 1, address="tcp://10.0.0.1", in_flight=n)]) for n in ("1", "4"))
 
     assert alone.groups[0].time_s - together.groups[0].time_s == pytest.approx(2 * 0.005)
+
+
+def test_how_many_requests_a_device_takes_is_said_to_be_learnt_where_it_is() -> None:
+    alone = foreseen(line(1, address="tcp://10.0.0.1", interval_s=0.013))
+    several = foreseen(line(2, address="tcp://10.0.0.1", interval_s=0.013))
+
+    assert any("in_flight = auto learns whether the device takes 4" in remedy for remedy in alone.remedies)
+    assert not any("learns" in remedy for remedy in several.remedies)
 
 
 def test_a_serial_server_is_said_to_be_taken_for_9600_baud() -> None:

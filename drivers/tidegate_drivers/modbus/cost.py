@@ -50,7 +50,7 @@ def cost(line: Line | None, reply_s: float | None, pause_s: float) -> Cost:
         return Cost((TCP_REPLY_S if reply_s is None else reply_s) + pause_s)
     wire = line if line.baud else replace(line, baud=BEHIND_BAUD, parity=BEHIND_PARITY)
     own_s = LINE_REPLY_S if reply_s is None else reply_s
-    silence_s = max(wire.pause_s, pause_s)
+    silence_s = max(wire.pause_s, pause_s) + (wire.rs485.before_ms / 1e3 if wire.rs485 else 0.0)
     framed_bytes = wire.framing.wire_bytes(QUESTION_BYTES) + wire.framing.wire_bytes(REPLY_BYTES)
     return Cost(framed_bytes * wire.byte_s + own_s + silence_s, wire.framing.each * wire.byte_s)
 

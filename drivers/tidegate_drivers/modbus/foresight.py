@@ -97,8 +97,11 @@ class Foresight:
             if any((settings.in_flight or 1) >= in_flight for _, settings in sharing):
                 continue
             load = self._load([(device, replace(s, in_flight=in_flight)) for device, s in sharing], made.lanes)
-            if load <= LOAD_MAX:
+            if load <= LOAD_MAX and _learns(sharing):
+                yield f"run it: in_flight = auto learns whether the device takes {in_flight} at once ({load:.0%} then)"
+            elif load <= LOAD_MAX:
                 yield f"set in_flight = {in_flight}, where the device takes so many at a time ({load:.0%} then)"
+            if load <= LOAD_MAX:
                 break
 
     def _load(self, sharing: Sequence[tuple[Device, Settings]], lanes: int) -> float:
@@ -109,6 +112,11 @@ class Foresight:
             for group in device.groups
         )
         return sum(times) / lanes
+
+
+def _learns(sharing: Sequence[tuple[Device, Settings]]) -> bool:
+    """Whether the running gateway finds out how many requests a device takes at a time: behind one address, of one."""
+    return len(sharing) == 1 and sharing[0][1].in_flight is None
 
 
 def _time_s(requests: Sequence[Request], cost: Cost, at_once: int) -> float:

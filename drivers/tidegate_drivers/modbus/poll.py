@@ -244,7 +244,8 @@ class Poll:
     async def _one(self, link: Link | LineLink, request: Request, deadline: float) -> Outcome:
         """Ask one request, once, when its unit wants to be asked again."""
         machine = self._machine
-        await machine.pace.wait(link.time)
+        if machine.pace.pause_s:
+            await machine.pace.wait(link.time)
         until = min(deadline, link.time() + machine.timeout_s)
         try:
             block = await link.ask(self.group.device, machine.unit, request.question, request.reply_bytes, until)
