@@ -11,4 +11,28 @@ TRANSPORTS = (
         tests("tests/drivers/test_modbus_tls.py"),
         ("test_a_device_is_believed_by_the_name", "test_an_authority_that"),
     ),
+    Mutation(
+        "a heartbeat inside a reply of Modbus TCP is taken for its data",
+        "drivers/tidegate_drivers/modbus/unasked.py",
+        "                    raise HeartbeatInside\n",
+        "                    pass\n",
+        tests("tests/drivers/test_dial_in.py"),
+        ("test_a_heartbeat_inside_a_reply",),
+    ),
+    Mutation(
+        "whoever reaches the listening port is listened to",
+        "drivers/tidegate_drivers/modbus/switchboard.py",
+        "if rules is None or not any(address in network for network in rules.allow):",
+        "if rules is None:",
+        tests("tests/drivers/test_dial_in.py"),
+        ("test_an_address_that_is_not_allowed",),
+    ),
+    Mutation(
+        "strangers at the listening port are as many as like to come",
+        "drivers/tidegate_drivers/modbus/switchboard.py",
+        "STRANGERS_MAX = 16\n",
+        "STRANGERS_MAX = 1_000_000\n",
+        tests("tests/drivers/test_dial_in.py"),
+        ("test_a_flood_of_strangers",),
+    ),
 )

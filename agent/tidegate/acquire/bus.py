@@ -16,6 +16,7 @@ from tidegate.acquire.backoff import Backoff
 from tidegate.acquire.counted import counted
 from tidegate.acquire.driver import Driver, Sink
 from tidegate.acquire.losses import Losses
+from tidegate.acquire.opening import Opening
 from tidegate.acquire.reader import CutOff, MisfitFrame, Reader, kind_of
 from tidegate.acquire.refused import RefusedTags
 from tidegate.acquire.toll import Toll
@@ -28,8 +29,6 @@ from tidegate.model.frame import Frame
 from tidegate.model.gap import Why
 from tidegate.model.progress import Progress
 
-OPEN_DEADLINE_S = 15.0
-CLOSE_DEADLINE_S = 3.0
 # How long readers may take to hand over what they have read, when their bus closes.
 LEAVE_S = 10.0
 # After so many reads that began late, the loop goes round: a driver that never waits must not keep it to itself.
@@ -62,6 +61,7 @@ class Bus:
         self.name = driver.bus(devices[0])
         self.units = [kept.get(device.name) or Unit(device, clock, rng) for device in devices]
         self._driver = self.driver = driver(devices, clock)
+        self._opening = Opening(self.name, self._driver)
         self.refused = RefusedTags(self.name, self._driver, self.units)
         self._sink = sink
         self._schedule = schedule
@@ -144,7 +144,7 @@ class Bus:
                 self._pausing = False
                 self._moved += 1
                 try:
-                    await self._open()
+                    await self._opening.open()
                 except NotConnected as error:
                     why: str | None = error.what
                 else:
@@ -153,21 +153,7 @@ class Bus:
                     await self._lost(why)
         finally:
             self._serving = False
-            await self._close()
-
-    async def _open(self) -> None:
-        try:
-            async with asyncio.timeout(OPEN_DEADLINE_S):
-                await self._driver.open()
-        except NotConnected:
-            raise
-        except TimeoutError:
-            raise NotConnected("", f"{self.name} did not open within {OPEN_DEADLINE_S:g} s") from None
-        except DriverError as error:
-            raise NotConnected("", error.what) from error
-        except Exception as error:
-            log.exception("the driver failed to open %s", self.name)
-            raise NotConnected("", f"the driver failed to open {self.name}: {error!r}") from error
+            await self._opening.close()
 
     async def _serve(self) -> str | None:
         """As many readers as the bus allows; when one finds it gone, all leave, and why is returned (None: stopped).
@@ -188,7 +174,7 @@ class Bus:
             self._serving = False
             self._wake_all()
             if not self._stopping:
-                await self._close()
+                await self._opening.hang_up()
             await asyncio.wait(tasks, timeout=LEAVE_S)
         finally:
             for task in tasks:
@@ -226,7 +212,7 @@ class Bus:
         for turn in self._queue:
             turn.parked = True
         self._queue.clear()
-        await self._close()
+        await self._opening.hang_up()
         if self._worked:
             self._worked = False
             self._backoff.reset()
@@ -366,15 +352,6 @@ class Bus:
         except Shed as shed:
             # The buffer has told the gap already.
             log.warning("%s", shed)
-
-    async def _close(self) -> None:
-        try:
-            async with asyncio.timeout(CLOSE_DEADLINE_S):
-                await self._driver.close()
-        except (TimeoutError, DriverError) as error:
-            log.warning("%s did not close: %r", self.name, error)
-        except Exception:
-            log.exception("the driver failed to close %s", self.name)
 
     def _wake_all(self) -> None:
         while self._idle:

@@ -140,6 +140,15 @@ class Asking(Protocol):
 
 
 @runtime_checkable
+class Listens(Protocol):
+    """What a driver may offer besides, whose machines dial in: between two openings they must find somebody there."""
+
+    async def hang_up(self) -> None:
+        """Close what connects now, as `close` does, and go on listening; `close` ends that too."""
+        ...
+
+
+@runtime_checkable
 class NamesFiles(Protocol):
     """What a driver may offer besides, some of whose options name files, such as certificates.
 

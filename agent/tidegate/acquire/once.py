@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tidegate.acquire.bus import CLOSE_DEADLINE_S, OPEN_DEADLINE_S
 from tidegate.acquire.driver import Driver
+from tidegate.acquire.opening import CLOSE_DEADLINE_S, OPEN_DEADLINE_S
 from tidegate.acquire.reader import DEADLINE_MARGIN_US
 from tidegate.clock import Clock
 from tidegate.errors import DriverError, NoAnswer, NotConnected

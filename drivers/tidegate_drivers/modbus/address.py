@@ -9,6 +9,12 @@ PORT, PORT_TLS = 502, 802
 NETWORK = re.compile(
     r"(tcp|tls|(?:rtu|ascii)\+tcp)://(?:\[([0-9A-Fa-f:.]+(?:%[\w.-]+)?)\]|([A-Za-z0-9_.-]+))(?::(\d{1,5}))?/?"
 )
+CALLER = re.compile(
+    r"(rtu|ascii|tcp)\+dial-in://(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+)):(\d{1,5})/([A-Za-z0-9][A-Za-z0-9._:-]{0,63})"
+)
+HOW_TO_LISTEN = (
+    "write rtu+dial-in://0.0.0.0:4001/ID, an address of this machine, a port and the id that it registers with"
+)
 SERIAL = re.compile(r"(rtu|ascii)://(/[^\s?#]+)")
 HOW_TO_WRITE = (
     "Write tcp://10.0.0.7:502, tls://10.0.0.7:802, rtu:///dev/ttyUSB0 or rtu+tcp://10.0.0.7:4001 "
@@ -21,6 +27,7 @@ class Place:
     """Where a bus is: `path` of a serial port, else `host` and `port`.
 
     `framed` as on a line, with a checksum (`ascii`: in ASCII, else in RTU), or by TCP, all inside TLS with `tls`.
+    `caller` is the id of a device that dials in: host and port are then where the gateway listens.
     """
 
     framed: bool
@@ -29,13 +36,15 @@ class Place:
     port: int = 0
     ascii: bool = False
     tls: bool = False
+    caller: str = ""
 
     @property
     def bus(self) -> str:
         """`10.0.0.7:502`, `[::1]:502`; of a serial port the path that its links lead to: one line has one owner."""
         if self.path:
             return os.path.realpath(self.path)
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        where = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return f"{where}/{self.caller}" if self.caller else where
 
 
 def parse_place(address: str) -> Place:
@@ -51,6 +60,8 @@ def parse_place(address: str) -> Place:
         return Place(True, serial[2], ascii=serial[1] == "ascii")
     if text.startswith(("rtu:///", "ascii:///")) and "?" in text:
         raise ValueError(f"{text!r} has settings behind the port; baud, parity and stop have columns of their own")
+    if "dial-in" in text.partition("://")[0]:
+        return _caller(text)
     matched = NETWORK.fullmatch(text)
     if matched is None:
         raise ValueError(f"{text!r} is no address of a Modbus device")
@@ -66,3 +77,18 @@ def parse_place(address: str) -> Place:
         except ValueError:
             raise ValueError(f"[{host}] is no IPv6 address") from None
     return Place(framed, "", host, port, matched[1] == "ascii+tcp", tls)
+
+
+def _caller(text: str) -> Place:
+    """The place of a device that dials in: where it calls, and as whom."""
+    matched = CALLER.fullmatch(text)
+    if matched is None:
+        raise ValueError(f"{text!r} is no address of a device that dials in: {HOW_TO_LISTEN}")
+    port = int(matched[4])
+    if not 0 < port <= 0xFFFF:
+        raise ValueError(f"there is no TCP port {port}")
+    try:
+        host = str(ipaddress.ip_address(matched[2] or matched[3]))
+    except ValueError:
+        raise ValueError(f"{matched[2] or matched[3]} is no IP address to listen at: {HOW_TO_LISTEN}") from None
+    return Place(matched[1] != "tcp", "", host, port, matched[1] == "ascii", caller=matched[5])

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from tidegate.errors import Problem
 from tidegate.model.device import Device
+from tidegate_drivers.modbus.address import Place
+from tidegate_drivers.modbus.call import OF_CALLS, Call, check_ports
 from tidegate_drivers.modbus.line import OF_LINES, check_port
 from tidegate_drivers.modbus.point import REGISTERS_MAX
 from tidegate_drivers.modbus.quirks import Quirks, check_quirks
@@ -16,6 +18,7 @@ def check(devices: Sequence[Device]) -> list[Problem]:
     """Everything that is wrong with these devices, of any number of buses. Tables that devices share count once."""
     problems: list[Problem] = []
     seen: set[tuple[int, int, Quirks | None]] = set()
+    calls: list[tuple[Device, Place, Call]] = []
     buses: dict[str, tuple[Settings, str]] = {}
     for device in devices:
         settings, found = parse_device(device)
@@ -33,6 +36,8 @@ def check(devices: Sequence[Device]) -> list[Problem]:
         if settings.bus not in buses:
             problems += check_port(device, settings.place)
             problems += check_files(device, settings.tls) if settings.tls else []
+            if settings.call:
+                calls.append((device, settings.place, settings.call))
         theirs, first = buses.setdefault(settings.bus, (settings, device.name))
         if theirs.connections != settings.connections:
             problems.append(
@@ -47,4 +52,8 @@ def check(devices: Sequence[Device]) -> list[Problem]:
             what = f"{first} shares its bus {settings.bus} and has other settings of TLS, or none"
             remedy = f"Give all devices of a bus the same address, {', '.join(OF_TLS)}"
             problems.append(Problem("", device.name, what, remedy, device.row, "address"))
-    return problems
+        if theirs.call != settings.call:
+            what = f"{first} shares its bus {settings.bus} and is recognised by something else"
+            remedy = f"Give all devices of a bus the same {', '.join(OF_CALLS)}"
+            problems.append(Problem("", device.name, what, remedy, device.row, "registration"))
+    return problems + check_ports(calls)

@@ -16,6 +16,7 @@ from tidegate.model.refused import RefusedTag
 from tidegate_drivers.modbus import config
 from tidegate_drivers.modbus.abandoned import Abandoned
 from tidegate_drivers.modbus.address import parse_place
+from tidegate_drivers.modbus.call import Call
 from tidegate_drivers.modbus.depth import Depth
 from tidegate_drivers.modbus.dial import dial
 from tidegate_drivers.modbus.foresight import Foresight
@@ -28,8 +29,12 @@ from tidegate_drivers.modbus.poll import Machine, Poll
 from tidegate_drivers.modbus.port import open_port
 from tidegate_drivers.modbus.refusals import Refusals
 from tidegate_drivers.modbus.settings import parse_device
+from tidegate_drivers.modbus.switchboard import Post, join, leave
 from tidegate_drivers.modbus.tags import parse_points, parse_tag
 from tidegate_drivers.modbus.tls import FILES, Tls, TlsLink, handshake_words
+
+# How long one opening waits for a device that dials in, below the deadline of whoever opens.
+CALL_DEADLINE_S = 12.0
 
 
 class ModbusDriver:
@@ -64,6 +69,8 @@ class ModbusDriver:
         self._links: list[Link | LineLink] = []
         self._free: list[Link | LineLink] = []
         self._abandoned = Abandoned()
+        # Where a device that dials in is waited for.
+        self._post: Post | None = None
 
     @classmethod
     def check(cls, devices: Sequence[Device]) -> list[Problem]:
@@ -96,19 +103,19 @@ class ModbusDriver:
 
     async def open(self) -> None:
         """Connect, and wait as long as the devices want. What was learnt of them stays. Raises NotConnected."""
-        await self.close()
+        await self.hang_up()
         try:
             for _ in range(self.connections):
                 self._links.append(await self._connect())
         except NotConnected as error:
             there = len(self._links)
-            await self.close()
+            await self.hang_up()
             if not there:
                 raise
             what = f"{error.what}; {there} of connections = {self.connections} stood: it may accept no more"
             raise NotConnected("", what) from error
         except BaseException:
-            await self.close()
+            await self.hang_up()
             raise
         pause_s = max(settings.connect_pause_s for settings in self._settings.values())
         if pause_s:
@@ -175,7 +182,14 @@ class ModbusDriver:
         raise NotImplementedError("modbus is only read")
 
     async def close(self) -> None:
-        """Close all connections; reads under way get NotConnected."""
+        """Close all connections, and listen no more; reads under way get NotConnected."""
+        await self.hang_up()
+        post, self._post = self._post, None
+        if post is not None:
+            leave(post)
+
+    async def hang_up(self) -> None:
+        """Close all connections, and go on listening for a device that dials in."""
         links, self._links, self._free = self._links, [], []
         for link in links:
             link.close()
@@ -196,6 +210,8 @@ class ModbusDriver:
     async def _connect(self) -> Link | LineLink:
         """A connection, or the line. Raises NotConnected."""
         place, line, clock, abandoned = self._bus.place, self._bus.line, self._clock, self._abandoned
+        if self._bus.call is not None:
+            return await self._answer(self._bus.call)
         if self._bus.tls is not None:
             return await self._connect_within(self._bus.tls)
         if line is None:
@@ -206,6 +222,20 @@ class ModbusDriver:
             )
         link = LineLink(clock, place.path, line, abandoned, gives_up=False)
         open_port(place.path, line, link)
+        return link
+
+    async def _answer(self, call: Call) -> Link | LineLink:
+        """The call of a device that dials in: one that waits, or the next. Raises NotConnected."""
+        place, line = self._bus.place, self._bus.line
+        if self._post is None:
+            self._post = await join(place, call)
+        caller = await self._post.answer(CALL_DEADLINE_S)
+        peer = f"{place.caller} at {caller.peer}"
+        link: Link | LineLink = Link(self._clock, peer)
+        if line is not None:
+            # Its silence is no reason to make it call again: the kernel ends a connection that is dead.
+            link = LineLink(self._clock, peer, line, self._abandoned, gives_up=False)
+        caller.serve(link)
         return link
 
     async def _connect_within(self, tls: Tls) -> Link:

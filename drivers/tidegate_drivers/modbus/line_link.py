@@ -83,6 +83,11 @@ class LineLink(asyncio.Protocol):
         self._what = ""
 
     @property
+    def between(self) -> bool:
+        """Whether nothing of a reply has come."""
+        return self._state is not State.ASKED or not self._heard
+
+    @property
     def closed(self) -> bool:
         """Whether it has ended, by the other side or by us."""
         return bool(self._why_closed)

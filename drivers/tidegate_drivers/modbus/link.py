@@ -100,6 +100,11 @@ class Link(asyncio.BufferedProtocol):
         self.mono_us = 0
 
     @property
+    def between(self) -> bool:
+        """Whether nothing of a reply has come."""
+        return not self._end
+
+    @property
     def closed(self) -> bool:
         """Whether it has ended, by the peer, by a wrong reply, or by us."""
         return bool(self._why_closed)

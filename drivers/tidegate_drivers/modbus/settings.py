@@ -9,6 +9,7 @@ from tidegate.errors import Problem
 from tidegate.model.device import Device
 from tidegate.model.option import Options
 from tidegate_drivers.modbus.address import HOW_TO_WRITE, Place, parse_place
+from tidegate_drivers.modbus.call import Call, parse_call
 from tidegate_drivers.modbus.cost import cost
 from tidegate_drivers.modbus.line import Line, parse_line
 from tidegate_drivers.modbus.plan import Limits
@@ -31,7 +32,8 @@ class Settings:
     """How one device is reached. `connections` is its bus's; `hole_registers_max` is what a request may read along.
 
     `in_flight` is how many requests of one read may be under way at a time, None where that is to be learnt. `line` is
-    how RTU or ASCII frames travel, None for Modbus TCP. `tls` is whom it believes over TLS.
+    how RTU or ASCII frames travel, None for Modbus TCP. `tls` is whom it believes over TLS, `call` how it
+    is recognised when it dials in.
 
     `pause_s` is between two requests to it, `connect_pause_s` between a connection and the first; `reply_s` is how long
     it takes by itself, None where nobody said so: with its line it makes what a request costs.
@@ -39,6 +41,7 @@ class Settings:
 
     place: Place
     tls: Tls | None
+    call: Call | None
     line: Line | None
     unit: int
     timeout_s: float
@@ -59,7 +62,7 @@ class Settings:
 
     @property
     def bus(self) -> str:
-        """Host and port, or the real path of the serial port: the same for all devices that share it."""
+        """Host and port (and who calls there), or the real path of the serial port: equal for all that share it."""
         return self.place.bus
 
 
@@ -86,11 +89,12 @@ def parse_device(device: Device) -> tuple[Settings | None, list[Problem]]:
     settings = Settings(
         place,
         parse_tls(device, options, place),
+        parse_call(device, options, place),
         line,
         unit,
         timeout_s + (line.travel_s if line else 0.0),
-        1 if line else connections,
-        1 if line else in_flight,
+        1 if line or place.caller else connections,
+        1 if line or place.caller else in_flight,
         options.whole("registers_max", REGISTERS_MAX, 1, REGISTERS_MAX),
         options.whole("hole_registers_max", REGISTERS_MAX, 0, REGISTERS_MAX),
         parse_quirks(options),
