@@ -1,13 +1,15 @@
 """The ear: transcripts of known truth are decoded fully, from any place on, in any heaps; noise becomes no frame."""
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.fakes.serial_line import framed
+from tests.fakes.serial_line import framed, in_ascii
+from tidegate_drivers.modbus.ascii_ear import AsciiEar
 from tidegate_drivers.modbus.ear import Ear
 from tidegate_drivers.modbus.heard import Frame, Heard, Kind, Missing, Noise
 
@@ -77,26 +79,28 @@ def told(heard: list[Heard]) -> list[Told]:
     return found
 
 
-def pieces(said: list[Exchange], noise: list[bytes]) -> list[tuple[float, bytes]]:
+def pieces(
+    said: list[Exchange], noise: list[bytes], frame: Callable[[bytes], bytes] = framed
+) -> list[tuple[float, bytes]]:
     """What is on the line, and when: noise in front of each exchange, a long pause behind a question without answer."""
     found, now_s = [], 0.0
     for at, one in enumerate(said):
         if noise and noise[at % len(noise)]:
             found.append((now_s, noise[at % len(noise)]))
             now_s += 0.01
-        found.append((now_s, framed(one.question)))
+        found.append((now_s, frame(one.question)))
         now_s += 0.02
         if one.reply:
-            found.append((now_s, framed(one.reply)))
+            found.append((now_s, frame(one.reply)))
             now_s += 0.02
         else:
             now_s += 2.0
     return found
 
 
-def heard_of(said: list[tuple[float, bytes]], cuts: list[int]) -> list[Heard]:
+def heard_of(said: list[tuple[float, bytes]], cuts: list[int], kind: type[Ear] | type[AsciiEar] = Ear) -> list[Heard]:
     """What an ear hears of pieces that are cut into heaps of the sizes of `cuts`, in turn."""
-    ear, heard, turn = Ear(GAP_S), list[Heard](), 0
+    ear, heard, turn = kind(GAP_S), list[Heard](), 0
     for now_s, piece in said:
         while piece:
             size = cuts[turn % len(cuts)]
@@ -124,8 +128,51 @@ def test_noise_costs_no_frame_and_becomes_none(said: list[Exchange], noise: list
 
     assert truth(said) == told(heard)
     assert sum(len(piece) for _, piece in on_line) == sum(
-        one.size for one in heard if isinstance(one, Noise | Frame)
+        one.size if isinstance(one, Noise) else len(one.data) + 4 for one in heard if not isinstance(one, Missing)
     )  # fmt: skip
+
+
+@given(st.lists(exchanges(), max_size=8), CUTS)
+def test_a_transcript_in_ascii_is_decoded_fully(said: list[Exchange], cuts: list[int]) -> None:
+    heard = heard_of(pieces(said, [], in_ascii), cuts, AsciiEar)
+
+    assert truth(said) == told(heard)
+    assert not any(isinstance(one, Noise) for one in heard)
+
+
+@given(
+    st.lists(exchanges(), min_size=1, max_size=6),
+    # A line's end in it ends a frame that nobody began, a colon begins another.
+    st.lists(st.binary(max_size=40) | st.just(b"\r\n:") | st.just(b":0703"), min_size=1, max_size=6),
+    CUTS,
+)
+def test_noise_costs_no_frame_in_ascii_and_becomes_none(
+    said: list[Exchange], noise: list[bytes], cuts: list[int]
+) -> None:
+    on_line = pieces(said, noise, in_ascii)
+    heard = heard_of(on_line, cuts, AsciiEar)
+
+    assert truth(said) == told(heard)
+    assert sum(len(piece) for _, piece in on_line) == sum(
+        one.size if isinstance(one, Noise) else 2 * len(one.data) + 9 for one in heard if not isinstance(one, Missing)
+    )
+
+
+def test_a_damaged_frame_in_ascii_is_counted_for_its_unit() -> None:
+    ear = AsciiEar(GAP_S)
+    ear.hear(0.0, in_ascii(bytes.fromhex("070300000002")))
+    reply = in_ascii(bytes.fromhex("07030443669A3C")).replace(b"43", b"44")
+
+    assert [Noise(0.02, reply, len(reply), 7)] == ear.hear(0.02, reply)
+
+
+@given(st.lists(st.binary(min_size=1, max_size=4096), max_size=4))
+def test_an_ear_for_ascii_keeps_one_line_at_most(heaps: list[bytes]) -> None:
+    ear = AsciiEar(GAP_S)
+    for at, heap in enumerate(heaps):
+        ear.hear(at * 0.01, heap)
+
+        assert len(ear._bytes) <= 513
 
 
 @given(st.lists(exchanges(), min_size=1, max_size=6), st.integers(1, 300))

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tidegate_drivers.modbus.framing import RTU
 from tidegate_drivers.modbus.hosts import Hosts, parse_hosts
 from tidegate_drivers.modbus.wishes import Wishes
 
@@ -66,8 +67,8 @@ def test_what_are_no_units_is_told(text: str) -> None:
 
 
 def test_settings_are_the_usual_ones_or_those_that_are_named() -> None:
-    assert "9600 baud, 8N1" == str(Wishes({}).lines(True)[0])
-    assert ["4800 baud, 8O1"] == [str(line) for line in Wishes({"baud": "4800", "parity": "o"}).lines(True)]
-    assert {"1200 baud, 8N1", "1200 baud, 8E1"} == {str(line) for line in Wishes({"baud": "1200"}).lines(True)}
-    assert {9600, 19200} == {line.baud for line in Wishes({"parity": "o"}).lines(True)}
-    assert {2} == {line.stop for line in Wishes({"stop": "2"}).lines(True)}
+    assert "9600 baud, 8N1" == str(Wishes({}).lines(True, RTU)[0])
+    assert ["4800 baud, 8O1"] == [str(line) for line in Wishes({"baud": "4800", "parity": "o"}).lines(True, RTU)]
+    assert {"1200 baud, 8N1", "1200 baud, 8E1"} == {str(line) for line in Wishes({"baud": "1200"}).lines(True, RTU)}
+    assert {9600, 19200} == {line.baud for line in Wishes({"parity": "o"}).lines(True, RTU)}
+    assert {2} == {line.stop for line in Wishes({"stop": "2"}).lines(True, RTU)}

@@ -11,11 +11,13 @@ from pymodbus.simulator import DataType, SimData, SimDevice
 from pyModbusTCP.server import ModbusServer
 
 from demo.broker import free_port
-from tests.drivers.test_rtu_foreign import libmodbus_on_a_port, pymodbus_behind_tcp, pymodbus_on_a_port
+from tests.drivers.test_rtu_foreign import OF_ALL, libmodbus_on_a_port
 from tests.fakes.serial_line import Moves, PtyLine, framed, registers_of
 from tidegate.acquire.survey import Found, Note, Progress
+from tidegate.clock import Clock
 from tidegate.errors import NotConnected
 from tidegate.profiles.simulated import Server, Simulated
+from tidegate_drivers.modbus.driver import ModbusDriver
 from tidegate_drivers.modbus.scan import scan
 
 DEADLINE_S = 90.0
@@ -145,8 +147,8 @@ def test_an_address_that_speaks_something_else_is_no_unit() -> None:
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("server", [libmodbus_on_a_port, pymodbus_on_a_port, pymodbus_behind_tcp])
-def test_units_of_foreign_servers_are_found_on_lines(server: Any) -> None:
+@OF_ALL
+def test_units_of_foreign_servers_are_found_on_lines_as_the_driver_reads_them(rig: Any, server: Any) -> None:
     async def main() -> None:
         async with server("127.0.0.1") as address:
             # libmodbus takes the next frame for the answer of an absent unit: the one that is there is asked first.
@@ -155,8 +157,15 @@ def test_units_of_foreign_servers_are_found_on_lines(server: Any) -> None:
             units = "17,20" if server is libmodbus_on_a_port else "17"
             [one], _ = await scanned(address, units=units, **settings)
 
-        assert (address, 17) == (one.address, one.unit)
-        assert settings == one.options
+            # The rows that are advised for the device list, as they are.
+            made = rig.device(one.address, rig.words(2), unit=one.unit, deadline_s=10.0, **one.options)
+            driver = ModbusDriver([made], Clock())
+            await driver.open()
+            frame = await driver.read(made.groups[0])
+            await driver.close()
+
+        assert (address, 17, [0, 0]) == (one.address, one.unit, rig.statuses(frame))
+        assert settings == {name: one.options[name] for name in settings}
 
     asyncio.run(main())
 

@@ -16,7 +16,7 @@ from pymodbus import FramerType
 from pymodbus.client import AsyncModbusTcpClient
 
 from tests.drivers.test_rtu_foreign import pymodbus_behind_tcp
-from tests.fakes.serial_line import framed
+from tests.fakes.serial_line import framed, in_ascii
 from tidegate_drivers.modbus.heard import Frame, Kind, Noise
 from tidegate_drivers.modbus.line import Line
 from tidegate_drivers.modbus.sniff import Sniff, listen
@@ -100,7 +100,7 @@ def test_what_a_foreign_client_and_server_say_is_heard_and_nothing_is_written() 
                 all_heard.set()
 
         async with tapped() as (path, say, written):
-            sniff = Sniff(path, [LINE], 0.0)
+            sniff = Sniff(path, [LINE], 0.0, 3.0)
             listening = asyncio.create_task(sniff.run(hear))
             await asyncio.sleep(0)  # The port is open from here on.
             async with client_and_server(say) as client:
@@ -121,7 +121,7 @@ def test_what_a_foreign_client_and_server_say_is_heard_and_nothing_is_written() 
         assert [Kind.QUESTION, Kind.REPLY] * 21 + [Kind.QUESTION, Kind.EXCEPTION] == [
             one.kind for one in heard if isinstance(one, Frame)
         ]
-        assert (UNIT, 22, 22, 0, 0) == (unit.unit, unit.questions, unit.replies, unit.missing, unit.wrong_crc)
+        assert (UNIT, 22, 22, 0, 0) == (unit.unit, unit.questions, unit.replies, unit.missing, unit.wrong_sums)
         assert {2: 1} == unit.exceptions
         assert (summary.unknown, summary.advice) == (0, "")
 
@@ -130,6 +130,7 @@ def test_what_a_foreign_client_and_server_say_is_heard_and_nothing_is_written() 
 
 def test_a_line_of_noise_is_told_to_have_other_settings() -> None:
     tally = Tally()
+    tally.came(500)
     tally.count(Noise(0.0, b"\xff" * 32, 500))
     summary = tally.summary(LINE, 10.0, "19200 baud, 8E1")
 
@@ -161,6 +162,29 @@ def test_automatic_settings_are_those_under_which_frames_are_heard() -> None:
         return sniff.summary()
 
     assert asyncio.run(main()) is not None
+
+
+def test_a_line_of_ascii_is_heard() -> None:
+    async def main() -> list[str]:
+        async with tapped() as (path, say, _):
+            process = await asyncio.create_subprocess_exec(
+                *PROGRAM, f"ascii://{path}", "--baud", "9600", "--parity", "e", stdout=subprocess.PIPE
+            )
+            assert process.stdout is not None
+            reading = asyncio.create_task(process.stdout.readline())
+            async with asyncio.timeout(DEADLINE_S):
+                while not reading.done():
+                    say(in_ascii(bytes.fromhex("070300000002")))
+                    await asyncio.sleep(0.05)
+                process.send_signal(signal.SIGTERM)
+                out, _ = await process.communicate()
+
+            return [(await reading).decode(), *out.decode().splitlines()]
+
+    lines = asyncio.run(main())
+
+    assert "unit 7    question    3  read holding 0x0000, 2" in lines[0]
+    assert lines[-1].startswith("9600 baud, 7E1, ASCII: ")
 
 
 def test_the_command_prints_what_it_hears_and_a_summary_when_it_is_interrupted() -> None:

@@ -36,7 +36,10 @@ READ_WRITE = 23
 
 
 class Ear:
-    """Hears one line. `gap_s` is the pause after which a frame may begin. It keeps a few hundred bytes at most."""
+    """Hears one line. `gap_s` is the pause after which a frame may begin. It keeps a few hundred bytes at most.
+
+    `known` are the units of which a frame was heard.
+    """
 
     def __init__(self, gap_s: float) -> None:
         self._gap_s = gap_s
@@ -48,7 +51,7 @@ class Ear:
         self._sure_at = 0
         self._last_s: float | None = None
         self._due: Frame | None = None
-        self._known: set[int] = set()
+        self.known: set[int] = set()
         self._noise_at, self._noise_size, self._noise = 0.0, 0, b""
         self._damaged: int | None = None
 
@@ -158,7 +161,7 @@ class Ear:
         made = Frame(at_s, end_s, kind, unit, function, data, answer_s)
         if kind is Kind.QUESTION and unit:
             self._due = made
-        self._known.add(unit)
+        self.known.add(unit)
         found.append(made)
 
     def _skip(self, at: int, sure: bool) -> None:
@@ -167,7 +170,7 @@ class Ear:
         if not self._noise_size:
             self._noise_at = self._when(place + 1)
         unit = self._bytes[at]
-        if self._damaged is None and sure and at + EXCEPTION_BYTES <= len(self._bytes) and unit in self._known:
+        if self._damaged is None and sure and at + EXCEPTION_BYTES <= len(self._bytes) and unit in self.known:
             head = bytes(self._bytes[at : at + FRAME_BYTES_MAX])
             if max(question_bytes(head), reply_bytes(head)) > 0:
                 self._damaged = unit

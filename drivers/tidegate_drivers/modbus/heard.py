@@ -43,11 +43,6 @@ class Frame:
     answer_s: float | None = None
 
     @property
-    def size(self) -> int:
-        """Its bytes on the line, with the checksum."""
-        return len(self.data) + 4
-
-    @property
     def code(self) -> int:
         """The function that it is about, also of an exception."""
         return self.function & ~EXCEPTION_FLAG
@@ -88,7 +83,7 @@ class Noise:
         more = f" and {self.size - len(self.data)} more" if self.size > len(self.data) else ""
         shown = f"{self.data.hex(' ').upper()}{more}"
         if self.unit is not None:
-            return f"{self.at_s:10.3f}  unit {self.unit:<3}  wrong CRC      {shown}"
+            return f"{self.at_s:10.3f}  unit {self.unit:<3}  wrong sum      {shown}"
         return f"{self.at_s:10.3f}            unknown        {shown}"
 
 

@@ -15,12 +15,16 @@ HOW_TO_WRITE = "write tcp://10.0.0.7, tcp://10.0.0.0/28:502, tcp://10.0.0.5-20, 
 
 @dataclass(frozen=True, slots=True)
 class Hosts:
-    """What a scan is to look at: `hosts` on `port`, or the serial port `path`. `framed` by RTU, or by TCP."""
+    """What a scan is to look at: `hosts` on `port`, or the serial port `path`.
+
+    `framed` as on a line (`ascii`: in ASCII, else in RTU), or by TCP.
+    """
 
     hosts: tuple[str, ...]
     port: int
     framed: bool = False
     path: str = ""
+    ascii: bool = False
 
     def __str__(self) -> str:
         if self.path:
@@ -46,7 +50,7 @@ def parse_hosts(address: str, large: bool) -> Hosts:
             place = parse_place(text)
         except ValueError as wrong:
             raise ValueError(f"{wrong}; {HOW_TO_WRITE}") from None
-        return Hosts((place.host,) if place.host else (), place.port, place.framed, place.path)
+        return Hosts((place.host,) if place.host else (), place.port, place.framed, place.path, place.ascii)
     port = int(many[4] or PORT)
     if not 0 < port <= 0xFFFF:
         raise ValueError(f"there is no TCP port {port}")

@@ -4,12 +4,15 @@ It is not the driver's link: nobody knows yet who answers, and how; what comes l
 """
 
 import asyncio
+from collections.abc import Iterator
 from contextlib import suppress
 from struct import Struct
 from typing import cast
 
 from tidegate.errors import NotConnected
-from tidegate_drivers.modbus.framing import crc16
+from tidegate_drivers.modbus.ascii import BEGIN, END
+from tidegate_drivers.modbus.ascii_ear import body_of
+from tidegate_drivers.modbus.framing import ASCII, Framing, crc16
 from tidegate_drivers.modbus.hosts import place_of
 from tidegate_drivers.modbus.link import EXCEPTION_FLAG
 from tidegate_drivers.modbus.shapes import CRC_BYTES, reply_bytes
@@ -90,16 +93,17 @@ class TcpProbe:
 class LineProbe(asyncio.Protocol):
     """The units of one line. `late` are those whose reply came when another was asked; `strange` counts other bytes."""
 
-    def __init__(self, timeout_s: float, pause_s: float) -> None:
+    def __init__(self, timeout_s: float, pause_s: float, framing: Framing) -> None:
         self.timeout_s = timeout_s
         self.late: set[int] = set()
         self.strange = 0
         self._pause_s = pause_s
+        self._framing = framing
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._heard = b""
         self._heard_at = 0.0
-        self._unit, self._sent = 0, b""
+        self._unit, self._question, self._sent = 0, b"", b""
         self._waiting: asyncio.Future[bytes] | None = None
         self._lost = ""
 
@@ -109,8 +113,8 @@ class LineProbe(asyncio.Protocol):
         if self._lost or self._transport is None:
             raise NotConnected("", self._lost or "the line is not open")
         self._unit, self._heard = unit, b""
-        body = bytes((unit,)) + question
-        self._sent = body + crc16(body).to_bytes(CRC_BYTES, "little")
+        self._question = question
+        self._sent = self._framing.frame(bytes((unit,)) + question)
         self._waiting = self._loop.create_future()
         self._transport.write(self._sent)
         self._heard_at = self._loop.time()
@@ -145,16 +149,29 @@ class LineProbe(asyncio.Protocol):
         self._heard_at = self._loop.time()
         # A line that gives back what is sent has the question in it, which must not be taken for a reply.
         heard = self._heard.replace(self._sent, b"", 1) if self._sent else self._heard
-        for at in range(len(heard) - 4):
-            length = reply_bytes(heard[at:])
-            if not 0 < length <= len(heard) - at or crc16(heard[at : at + length]):
-                continue
-            unit, function = heard[at], heard[at + 1] & ~EXCEPTION_FLAG
-            if unit == self._unit and function == self._sent[1]:
-                if self._waiting is not None and not self._waiting.done():
-                    self._waiting.set_result(heard[at + 1 : at + length - CRC_BYTES])
-            elif unit != self._unit:
-                self.late.add(unit)
+        for body in (_ascii_bodies if self._framing is ASCII else _rtu_bodies)(heard):
+            waits = self._waiting is not None and not self._waiting.done()
+            if body[0] != self._unit:
+                self.late.add(body[0])
+            elif waits and body[1] & ~EXCEPTION_FLAG == self._question[0]:
+                assert self._waiting is not None
+                self._waiting.set_result(body[1:])
+
+
+def _rtu_bodies(heard: bytes) -> Iterator[bytes]:
+    """What may be whole replies of any unit: unit, function and data."""
+    for at in range(len(heard) - 4):
+        length = reply_bytes(heard[at:])
+        if 0 < length <= len(heard) - at and crc16(heard[at : at + length]) == 0:
+            yield heard[at : at + length - CRC_BYTES]
+
+
+def _ascii_bodies(heard: bytes) -> Iterator[bytes]:
+    """The same in ASCII."""
+    for line in heard.split(END)[:-1]:
+        body = body_of(line.rpartition(BEGIN)[2]) if BEGIN in line else None
+        if body is not None and reply_bytes(body) == len(body) + CRC_BYTES:
+            yield body
 
 
 def identity(reply: bytes | None) -> tuple[str, ...]:

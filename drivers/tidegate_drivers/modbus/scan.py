@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from tidegate.acquire.survey import Found, Note, Progress, Scan, Tell
 from tidegate.errors import NotConnected
+from tidegate_drivers.modbus.framing import ASCII, RTU
 from tidegate_drivers.modbus.hosts import Hosts, parse_hosts, place_of
 from tidegate_drivers.modbus.line import Line
 from tidegate_drivers.modbus.link import EXCEPTION_FLAG
@@ -25,7 +26,8 @@ NO_UNIT = 250
 UNITS, UNITS_OF_MANY = "1-247", "1,255"
 # A unit whose reply came too late is asked again with so much more time.
 LATE_FACTOR = 5
-FRAME_BYTES = 15
+# Unit, function and data of a question and of its reply together.
+FRAME_BYTES = 11
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +173,7 @@ class LineScan:
     def __init__(self, hosts: Hosts, lines: Sequence[Line], way: Way) -> None:
         self._hosts, self._lines, self._way = hosts, lines, way
         self._most = len(lines) * way.most
-        seconds = sum(way.most * max(way.timeout_s + FRAME_BYTES * line.byte_s, 1 / way.rate) for line in lines)
+        seconds = sum(way.most * max(_timeout_s(line, way), 1 / way.rate) for line in lines)
         asked = " and ".join(way.questions)
         settings = f" at {', '.join(str(line) for line in lines)}" if hosts.path else ""
         self.notice: tuple[str, ...] = (
@@ -224,16 +226,18 @@ class LineScan:
             return
         answered.add(unit)
         said = await _said(probe, unit, self._way, pace, where)
+        scheme = line.framing.name.lower()
         if not self._hosts.path:
-            tell(_found(f"rtu+tcp://{self._hosts}", unit, {}, proof + slow, said))
+            tell(_found(f"{scheme}+tcp://{self._hosts}", unit, {}, proof + slow, said))
             return
         options = {"baud": str(line.baud), "parity": line.parity.lower()}
         options |= {"stop": "2"} if line.stop == 2 else {}
-        tell(_found(f"rtu://{self._hosts.path}", unit, options, proof + slow, said))
+        options |= {"bits": str(line.bits)} if line.bits != line.framing.bits[0] else {}
+        tell(_found(f"{scheme}://{self._hosts.path}", unit, options, proof + slow, said))
 
     async def _open(self, line: Line) -> LineProbe:
         """Raises NotConnected."""
-        probe = LineProbe(self._way.timeout_s + FRAME_BYTES * line.byte_s, line.pause_s)
+        probe = LineProbe(_timeout_s(line, self._way), line.pause_s, line.framing)
         if self._hosts.path:
             open_port(self._hosts.path, line, probe)
             return probe
@@ -244,6 +248,11 @@ class LineScan:
         except (TimeoutError, OSError) as error:
             raise NotConnected("", f"no connection to {place_of(host, port)}: {error or 'no answer'}") from None
         return probe
+
+
+def _timeout_s(line: Line, way: Way) -> float:
+    """How long a unit may take, with the time that question and reply are on their way."""
+    return way.timeout_s + line.framing.wire_bytes(FRAME_BYTES) * line.byte_s
 
 
 def _gave_data(nobody: bytes | None) -> bool:
@@ -293,6 +302,7 @@ def scan(address: str, texts: Mapping[str, str]) -> Scan:
         wishes.flag("all"),
         not wishes.flag("nameless"),
     )
-    lines = wishes.lines(True) if hosts.path else (Line(0, "N", 1, 0.0, False),)
+    framing = ASCII if hosts.ascii else RTU
+    lines = wishes.lines(True, framing) if hosts.path else (Line(0, "N", 1, 0.0, False, framing),)
     wishes.refuse_unknown()
     return LineScan(hosts, lines, way) if on_line else TcpScan(hosts, way)

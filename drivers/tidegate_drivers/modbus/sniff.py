@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from tidegate.acquire.survey import Note, Tell
 from tidegate.errors import NotConnected
 from tidegate_drivers.modbus.address import parse_place
+from tidegate_drivers.modbus.ascii_ear import AsciiEar
 from tidegate_drivers.modbus.ear import Ear
+from tidegate_drivers.modbus.framing import ASCII, RTU
 from tidegate_drivers.modbus.heard import Heard
 from tidegate_drivers.modbus.line import Line
 from tidegate_drivers.modbus.port import open_port
@@ -16,7 +18,7 @@ from tidegate_drivers.modbus.wishes import Wishes
 
 SECONDS_MAX = 7 * 86_400.0
 # With --auto: how long each setting is listened to, and how many frames say that it is the right one.
-TRIAL_S, TRIAL_FRAMES = 3.0, 4
+TRIAL_S, TRIAL_S_MIN, TRIAL_S_MAX, TRIAL_FRAMES = 3.0, 0.1, 600.0, 4
 # After so long without a byte nothing is still on its way; adapters hold bytes back for up to 16 ms.
 SILENCE_S_MIN, SILENCE_CHARACTERS = 0.1, 20
 # The pause after which a frame may begin: half of what the standard asks for.
@@ -30,13 +32,14 @@ class _Hearing(asyncio.Protocol):
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._loop = asyncio.get_running_loop()
         self._began_s = self._loop.time()
-        self._ear = Ear(GAP_CHARACTERS * line.byte_s)
+        self._ear = (AsciiEar if line.framing is ASCII else Ear)(GAP_CHARACTERS * line.byte_s)
         self._silence_s = max(SILENCE_S_MIN, SILENCE_CHARACTERS * line.byte_s)
         self._tally, self._tell = tally, tell
         self._timer: asyncio.TimerHandle | None = None
 
     def data_received(self, data: bytes) -> None:
         """Bytes off the line."""
+        self._tally.came(len(data))
         self._take(self._ear.hear(self._loop.time() - self._began_s, data))
         if self._timer is not None:
             self._timer.cancel()
@@ -63,7 +66,7 @@ class _Hearing(asyncio.Protocol):
 class Sniff:
     """Listens to the port `path` under the first settings of `lines`, or under each in turn until frames are heard."""
 
-    def __init__(self, path: str, lines: Sequence[Line], seconds: float, trial_s: float = TRIAL_S) -> None:
+    def __init__(self, path: str, lines: Sequence[Line], seconds: float, trial_s: float) -> None:
         self._path = path
         self._lines = lines
         self._seconds = seconds
@@ -90,7 +93,8 @@ class Sniff:
         """What was heard under the last settings; None when the port could not be opened."""
         if not self._opened:
             return None
-        others = [str(line) for line in Wishes({}).lines(True) if line.baud != self._line.baud]
+        usual = Wishes({}).lines(True, self._line.framing)
+        others = [str(line) for line in usual if line.baud != self._line.baud]
         return self._tally.summary(self._line, self._listened_s, f"{others[0]}, {others[1]}")
 
     async def _hear(self, line: Line, seconds: float, trial: bool, tell: Tell) -> bool:
@@ -120,7 +124,7 @@ def _unheard(_: object) -> None:
 
 
 def listen(address: str, texts: Mapping[str, str]) -> Sniff:
-    """A listener on the port of an address, or of a path. Raises ValueError."""
+    """A listener on the port of an address, or of a path, which is one of RTU. Raises ValueError."""
     place = parse_place(address if "://" in address else f"rtu://{address}")
     if not place.path:
         raise ValueError(f"{address} is no serial port: write /dev/ttyUSB0")
@@ -128,7 +132,8 @@ def listen(address: str, texts: Mapping[str, str]) -> Sniff:
     auto = wishes.flag("auto")
     if not auto and not wishes.text("baud"):
         raise ValueError("say --baud and --parity of the line, or --auto to try the usual ones by listening")
-    lines = wishes.lines(auto)
+    lines = wishes.lines(auto, ASCII if place.ascii else RTU)
     seconds = wishes.seconds("seconds", 0.0, 0.0, SECONDS_MAX)
+    trial_s = wishes.seconds("each", TRIAL_S, TRIAL_S_MIN, TRIAL_S_MAX)
     wishes.refuse_unknown()
-    return Sniff(place.path, lines, seconds)
+    return Sniff(place.path, lines, seconds, trial_s)

@@ -9,10 +9,10 @@ from tidegate_drivers.modbus.sniff import listen
 
 
 class ModbusSurvey:
-    """Modbus TCP, RTU on serial ports, and RTU over TCP."""
+    """Modbus TCP, RTU and ASCII on serial ports, and both over TCP."""
 
     contract: ClassVar[int] = SURVEY_CONTRACT
-    schemes: ClassVar[tuple[str, ...]] = ("tcp", "rtu", "rtu+tcp")
+    schemes: ClassVar[tuple[str, ...]] = ("tcp", "rtu", "ascii", "rtu+tcp", "ascii+tcp")
     listens: ClassVar[bool] = True
 
     @classmethod

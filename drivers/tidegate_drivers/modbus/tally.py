@@ -22,7 +22,7 @@ class UnitTally:
     replies: int
     missing: int
     exceptions: dict[int, int]
-    wrong_crc: int
+    wrong_sums: int
     p50_ms: float | None
     p99_ms: float | None
 
@@ -31,7 +31,7 @@ class UnitTally:
         times = "-" if self.p50_ms is None else f"{self.p50_ms:.1f} / {self.p99_ms:.1f} ms"
         return (
             f"unit {self.unit:<3}  questions {self.questions}  replies {self.replies}  missing {self.missing}  "
-            f"exceptions {codes}  wrong CRC {self.wrong_crc}  answer p50 / p99 {times}"
+            f"exceptions {codes}  wrong sums {self.wrong_sums}  answer p50 / p99 {times}"
         )
 
 
@@ -74,10 +74,13 @@ class Tally:
         self._unknown = 0
         self._units: dict[int, _Unit] = {}
 
+    def came(self, size: int) -> None:
+        """So many bytes have come."""
+        self.size += size
+
     def count(self, heard: Heard) -> None:
-        """One more thing."""
+        """One more thing was heard."""
         if isinstance(heard, Noise):
-            self.size += heard.size
             self._unknown += heard.size
             if heard.unit is not None:
                 self._of(heard.unit).counts["wrong"] += 1
@@ -88,7 +91,6 @@ class Tally:
 
     def _count_frame(self, frame: Frame) -> None:
         self.frames += 1
-        self.size += frame.size
         unit = self._of(frame.unit)
         unit.counts[frame.kind.value] += 1
         if frame.kind is Kind.EXCEPTION:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from tidegate.model.option import duration_s
+from tidegate_drivers.modbus.framing import Framing
 from tidegate_drivers.modbus.line import BAUDS, PARITIES, Line
 
 # The usual settings, the most usual first.
@@ -64,16 +65,22 @@ class Wishes:
             found.update(dict.fromkeys(range(low, high + 1)))
         return tuple(found)
 
-    def lines(self, every: bool) -> tuple[Line, ...]:
+    def lines(self, every: bool, framing: Framing) -> tuple[Line, ...]:
         """The settings to try: those that were named, combined; else, with `every`, the usual ones, or the first."""
         bauds, parities = self.text("baud"), self.text("parity")
         stop = int(self.number("stop", 1, 1, 2))
         wanted = [_baud(text) for text in bauds.split(",")] if bauds else []
-        letters = [_parity(text) for text in parities.split(",")] if parities else []
+        said = dict(_parity(text) for text in parities.split(",")) if parities else {}
+        letters = list(said)
         pairs = [(b, p) for b, p in USUAL if (not wanted or b in wanted) and (not letters or p in letters)]
         pairs += [(b, p) for b in wanted for p in letters or ("N", "E") if (b, p) not in pairs]
         pairs += [(b, p) for p in letters for b in wanted or (9600, 19200) if (b, p) not in pairs]
-        return tuple(Line(baud, parity, stop, 0.0, False) for baud, parity in (pairs if every else pairs[:1]))
+        found = []
+        for baud, parity in pairs if every else pairs[:1]:
+            # Without a parity there are 8 bits, whatever the framing: a character has ten at least.
+            bits = said.get(parity, 0) or (8 if parity == "N" else framing.bits[0])
+            found.append(Line(baud, parity, stop, 0.0, False, framing, bits))
+        return tuple(found)
 
     def refuse_unknown(self) -> None:
         """Raises ValueError for the first option that nobody asked for."""
@@ -88,8 +95,9 @@ def _baud(text: str) -> int:
     return int(text)
 
 
-def _parity(text: str) -> str:
+def _parity(text: str) -> tuple[str, int]:
+    """The letter, and the data bits where they are said, as in 7E1; else 0."""
     word = text.strip().lower()
     if word not in PARITIES:
         raise ValueError(f"--parity {text.strip()!r}: choose of {', '.join(PARITIES)}")
-    return PARITIES[word]
+    return PARITIES[word], int(word[0]) if word[0].isdecimal() else 0
