@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "profiles": {"errors", "clock", "model", "acquire", "shape"},
     "config": {"errors", "clock", "model", "secret", "acquire", "shape", "buffer", "publish", "profiles"},
     "tail": {"errors", "model", "proof", "secret", "logs"},
-    "doctor": {"errors", "clock", "loop", "twins", "buffer", "publish", "config"},
+    "doctor": {"errors", "clock", "loop", "twins", "buffer", "publish", "config", "profiles"},
     "health": {"errors", "clock", "twins", "acquire", "buffer", "publish"},
     "stages": {"clock", "errors", "model", "acquire", "shape", "buffer", "publish", "config", "profiles", "plural"},
     "answers": {"errors", "buffer", "publish", "health", "stages"},

@@ -16,7 +16,8 @@ from tidegate.config.load import load
 from tidegate.config.loaded import Config
 from tidegate.config.policy import policy
 from tidegate.doctor.access import examine_secrets, examine_serial, examine_state
-from tidegate.doctor.agent import Told, examine_targets
+from tidegate.doctor.agent import Told, examine_locks, examine_targets
+from tidegate.doctor.board import examine_board
 from tidegate.doctor.broker import examine_brokers
 from tidegate.doctor.disk import examine_disk
 from tidegate.doctor.finding import Finding, Level, fault, ok, warning
@@ -41,7 +42,9 @@ def command(config: Path | None, as_json: bool) -> None:
     """
     loaded, told = _load(config) if config is not None else (None, [])
     source = loaded.clock if loaded is not None else Source.AUTO
-    findings = [*_machine(source), *told, *(_configured(loaded) if loaded is not None else ())]
+    places = [device.address.partition("://")[2] for device in loaded.devices] if loaded is not None else []
+    ports = [place for place in places if place.startswith("/")]
+    findings = [*_machine(source), *examine_board(ports), *told, *(_configured(loaded) if loaded is not None else ())]
     faults = sum(finding.level is Level.FAULT for finding in findings)
     if as_json:
         plain = [dataclasses.asdict(finding) for finding in findings]
@@ -94,8 +97,9 @@ def _told(state: Path) -> Iterator[Finding]:
     if not (state / SOCKET_NAME).exists():
         return
     try:
-        targets = ask(state, "status")["targets"]
+        health = ask(state, "status")
     except AgentSilent as error:
         yield warning("agent", str(error), "Run this as the gateway's user, or start the gateway")
         return
-    yield from examine_targets([Told(t["name"], t["state"], t["why"], t["backlog"]) for t in targets])
+    yield from examine_targets([Told(t["name"], t["state"], t["why"], t["backlog"]) for t in health["targets"]])
+    yield from examine_locks({d["name"]: (d["lock"], d["offer"]) for d in health["devices"]})

@@ -1,6 +1,6 @@
-"""What the running agent says of its targets: who only knocks at a broker does not see what happens after CONNECT."""
+"""What the running agent says of its targets and devices: who only knocks does not see what happens after that."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tidegate.doctor.finding import Finding, fault, ok, warning
@@ -29,3 +29,10 @@ def examine_targets(targets: Sequence[Told]) -> Iterator[Finding]:
             yield ok(about, f"connected ({waiting})")
         elif target.why:
             yield warning(about, f"{target.state}: {target.why} ({waiting})", "Put right what it says")
+
+
+def examine_locks(devices: Mapping[str, tuple[str, str]]) -> Iterator[Finding]:
+    """Devices that are others than before; by name why they are locked, and what to do."""
+    for name, (why, offer) in devices.items():
+        if why:
+            yield warning(f"device {name}", f"locked, its readings are uncertain: {why}", offer)

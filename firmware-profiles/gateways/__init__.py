@@ -1,0 +1,1 @@
+"""Boards that a gateway may run on: see ../README.md."""
