@@ -14,10 +14,13 @@ import pytest
 from pyModbusTCP.server import DataBank, ModbusServer
 
 from demo.broker import LOOPBACK, Mosquitto, free_port
-from tidegate.model.status import BAD_OUT_OF_RANGE
+from tidegate.model.status import BAD_DECODING_ERROR, BAD_OUT_OF_RANGE
 
 TIDEGATE = str(Path(sys.executable).parent / "tidegate")
 DEADLINE_S = 20.0
+
+# 2026-12-01 23:34:35 in Shanghai, which is at 15:34:35 UTC.
+MOMENT_US = 1_796_139_275_000_000
 
 # Tag, type, registers as bytes in their order on the wire, and what the message says (a text where JSON can't).
 CASES: list[tuple[str, str, bytes, Any]] = [
@@ -38,6 +41,25 @@ CASES: list[tuple[str, str, bytes, Any]] = [
     ("words", "string", "阀门7".encode().ljust(8, b"\0"), "阀门7"),
 ]  # fmt: skip
 
+# The same of tags that have more columns; an array has several values.
+MORE: list[tuple[str, str, bytes, list[Any], dict[str, str]]] = [
+    ("state", "uint16", struct.pack(">H", 2), [2], {"values": "2=Fault; 1=Running"}),
+    ("unnamed", "int16", struct.pack(">h", -7), [-7], {"values": "-1=Unknown"}),
+    ("alarms", "uint16", struct.pack(">H", 0x8001), [0x8001], {"bits": "0=Overload; 15=Trip"}),
+    ("clock", "int64", bytes.fromhex("1A0C01172223"), [MOMENT_US], {"coding": "datetime:YM Dh ms"}),
+    ("no_clock", "int64", bytes(8), [None], {"coding": "datetime:iec870"}),
+    ("unix", "int64", struct.pack(">I", MOMENT_US // 10**6), [MOMENT_US], {"coding": "datetime:unix32"}),
+    ("h", "int32", struct.pack(">3i", -(2**31), 0, 2**31 - 1), [-(2**31), 0, 2**31 - 1], {"count": "1..3"}),
+    ("far", "uint16", struct.pack(">4H", 1, 9, 2, 9), [1, 2], {"count": "2", "step": "2"}),
+]
+COLUMNS = ("length", "values", "bits", "coding", "count", "step", "unit")
+EXPECTED = [value for *_, value in CASES] + [value for *_, values, _ in MORE for value in values]
+NAMES = {
+    "state": {"values": {"1": "Running", "2": "Fault"}},
+    "unnamed": {"values": {"-1": "Unknown"}},
+    "alarms": {"bits": {"0": "Overload", "15": "Trip"}},
+}
+
 CONFIG = """
 [gateway]
 name = "g1"
@@ -55,6 +77,7 @@ registers = "holding"
 name = "m"
 table = "exact"
 address = "tcp://{host}:{modbus}"
+time_zone = "Asia/Shanghai"
 
 [[target]]
 name = "cloud"
@@ -65,7 +88,8 @@ url = "{url}"
 @pytest.fixture
 def machine() -> Iterator[int]:
     """The port of a server that we did not write, which holds the cases one after the other."""
-    words = struct.unpack(">" + "H" * (sum(len(raw) for *_, raw, _ in CASES) // 2), b"".join(r for _, _, r, _ in CASES))
+    held = b"".join([case[2] for case in CASES] + [case[2] for case in MORE])
+    words = struct.unpack(f">{len(held) // 2}H", held)
     bank = DataBank(h_regs_size=len(words))
     bank.set_holding_registers(0, list(words))
     server = ModbusServer(LOOPBACK, free_port(), no_block=True, data_bank=bank)
@@ -76,9 +100,11 @@ def machine() -> Iterator[int]:
 
 def table() -> str:
     """The tag table of the cases."""
-    rows, address = ["name,address,type,length"], 0
-    for name, kind, raw, _ in CASES:
-        rows.append(f"{name},{address},{kind},{len(raw) if kind == 'string' else ''}")
+    rows, address = [",".join(("name", "address", "type", *COLUMNS))], 0
+    plain = [(n, kind, raw, {"length": f"{len(raw)}"} if kind == "string" else {}) for n, kind, raw, _ in CASES]
+    for name, kind, raw, columns in plain + [(n, kind, raw, columns) for n, kind, raw, _, columns in MORE]:
+        texts = columns | ({"unit": "us since 1970"} if "coding" in columns else {})
+        rows.append(",".join((name, f"{address}", kind, *(texts.get(column, "") for column in COLUMNS))))
         address += len(raw) // 2
     return "\n".join(rows) + "\n"
 
@@ -122,16 +148,25 @@ def frames_of(log: Path) -> list[dict[str, Any]]:
     return [frame for message in messages for frame in message["frames"]]
 
 
+def names_of(log: Path) -> dict[str, dict[str, Any]]:
+    """By tag the names that a published tag table has for its values and bits."""
+    logged = [json.loads(line) for line in log.read_text().splitlines()]
+    tags = next(m["payload"]["tags"] for m in logged if "/table/" in m["topic"])
+    found = {tag["name"]: {key: tag[key] for key in ("values", "bits") if key in tag} for tag in tags}
+    return {name: names for name, names in found.items() if names}
+
+
 def test_every_type_arrives_exactly(tmp_path: Path, broker: Mosquitto, machine: int) -> None:
     frames = follow(tmp_path, broker, machine)
-    expected = [value for *_, value in CASES]
+    bad = [BAD_OUT_OF_RANGE] * len(CASES) + [BAD_DECODING_ERROR] * (len(EXPECTED) - len(CASES))
 
+    assert names_of(tmp_path / "log") == NAMES
     assert frames
     for frame in frames:
         got = dict(zip(frame["tags"], frame["v"], strict=True))
         codes = frame.get("st", 0)
-        statuses = codes if isinstance(codes, list) else [codes] * len(CASES)
+        statuses = codes if isinstance(codes, list) else [codes] * len(EXPECTED)
 
         # repr tells -0.0 from 0.0 and a text from a number.
-        assert [repr(v) for v in expected] == [repr(got[i]) for i in range(len(CASES))]
-        assert [BAD_OUT_OF_RANGE if v is None else 0 for v in expected] == statuses
+        assert [repr(v) for v in EXPECTED] == [repr(got[i]) for i in range(len(EXPECTED))]
+        assert [b if v is None else 0 for v, b in zip(EXPECTED, bad, strict=True)] == statuses

@@ -20,9 +20,10 @@ from tidegate.logs import visible
 from tidegate.model import status
 from tidegate.model.device import Device, Group
 from tidegate.model.frame import Reading, readings
-from tidegate.model.tag import Tag, TagTable, Type
+from tidegate.model.tag import TIME_UNIT, Tag, TagTable, Type
 from tidegate.plural import counted
 from tidegate.shape.shaper import Shaper
+from tidegate.tail.words import time_text
 
 EXIT_SILENT = 1
 EXIT_BAD = 3
@@ -182,6 +183,8 @@ def _shaped(device: Device, taken: Taken) -> list[Reading]:
 def _value(reading: Reading, tag: Tag) -> str:
     if status.is_bad(reading.status) or reading.value is None:
         return "-"
+    if tag.unit == TIME_UNIT and type(reading.value) is int:
+        return time_text(reading.value)
     if tag.names and isinstance(reading.value, int):
         return visible(tag.names.shown(reading.value, tag.type.word))
     if isinstance(reading.value, bool):

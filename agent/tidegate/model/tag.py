@@ -51,6 +51,8 @@ class Type(IntEnum):
 INTEGERS = frozenset({Type.INT8, Type.UINT8, Type.INT16, Type.UINT16, Type.INT32, Type.UINT32, Type.INT64, Type.UINT64})
 LABELS = ("public", "internal", "important", "core")
 ACCESS = ("read", "write")
+# The unit of a whole number that is a moment: microseconds since 1970 UTC.
+TIME_UNIT = "us since 1970"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from tidegate.model.names import UNNAMED, Names
+from tidegate.model.tag import TIME_UNIT
 from tidegate.proof import EpochReport, Ranges, Report, Taken
 
 RANGES_SHOWN_MAX = 20
@@ -57,7 +58,9 @@ def reading_lines(body: Mapping[str, Any], new: Ranges, tables: Mapping[str, Tag
                 })  # fmt: skip
             else:
                 shown = "-" if value is None else dumps(value)
-                if number is not None:
+                if tag.unit == TIME_UNIT and type(value) is int:
+                    shown = time_text(value)
+                elif number is not None:
                     shown = tag.names.shown(number, tag.kind)
                 words = (time_text(t), frame["dev"], tag.name, shown, tag.unit, quality(status))
                 yield "  ".join(word for word in words if word)

@@ -8,6 +8,7 @@ from tidegate.model.tag import Type
 from tidegate.twins import choose
 from tidegate_drivers.modbus import _codec_py as codes
 from tidegate_drivers.modbus import _refine_py as refining
+from tidegate_drivers.modbus.dates import decode_time
 from tidegate_drivers.modbus.point import SWAP_BYTES, SWAP_HALVES, SWAP_REGISTERS, UTF16, Point
 
 if TYPE_CHECKING:
@@ -53,6 +54,18 @@ def rules(slot: int, point: Point) -> list[tuple[bytes, int]]:
     ]
     # Last, so that what means "not available" may be made of nibbles that are no digits.
     return [*found, (refining.RULE.pack(slot, refining.BCD, 0), BAD_DECODING_ERROR)] if point.bcd else found
+
+
+def decode_clock(block: bytes, place: int, point: Point, values: bytearray, slot: int) -> int:
+    """Put a date-time into its slot; the status of that. See dates.py."""
+    if point.layout is None:
+        raise ValueError("no date-time")
+    data = block[place : place + 2 * point.size]
+    if point.order:
+        code = codes.SWAP_BYTES if point.order & SWAP_BYTES else 0
+        code |= codes.SWAP_REGISTERS if point.order & SWAP_REGISTERS else 0
+        data = codes.in_order(data, code | (codes.SWAP_HALVES if point.order & SWAP_HALVES else 0))
+    return decode_time(data, point.layout, point.zone, values, slot)
 
 
 def decode_text(block: bytes, place: int, point: Point, values: bytearray, slot: int, side: bytearray) -> bool:

@@ -12,19 +12,21 @@ from tidegate_drivers.modbus.quirks import Quirks, check_quirks
 from tidegate_drivers.modbus.settings import Settings, parse_device
 from tidegate_drivers.modbus.tags import parse_points
 from tidegate_drivers.modbus.tls import OF_TLS, check_files
+from tidegate_drivers.modbus.zone import COLUMN
 
 
 def check(devices: Sequence[Device]) -> list[Problem]:
     """Everything that is wrong with these devices, of any number of buses. Tables that devices share count once."""
     problems: list[Problem] = []
-    seen: set[tuple[int, int, Quirks | None]] = set()
+    seen: set[tuple[int, int, Quirks | None, str]] = set()
     calls: list[tuple[Device, Place, Call]] = []
     buses: dict[str, tuple[Settings, str]] = {}
     for device in devices:
         settings, found = parse_device(device)
         problems += found
         registers_max = settings.registers_max if settings else REGISTERS_MAX
-        table = (id(device.table.tags), registers_max, settings.quirks if settings else None)
+        zone = device.options.get(COLUMN, "")
+        table = (id(device.table.tags), registers_max, settings.quirks if settings else None, zone)
         if table not in seen:
             seen.add(table)
             points, found = parse_points(device, registers_max)

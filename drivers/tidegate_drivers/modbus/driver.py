@@ -30,7 +30,7 @@ from tidegate_drivers.modbus.port import open_port
 from tidegate_drivers.modbus.refusals import Refusals
 from tidegate_drivers.modbus.settings import parse_device
 from tidegate_drivers.modbus.switchboard import Post, join, leave
-from tidegate_drivers.modbus.tags import parse_points, parse_tag
+from tidegate_drivers.modbus.tags import in_zone, parse_points, parse_tag
 from tidegate_drivers.modbus.tls import FILES, Tls, TlsLink, handshake_words
 
 # How long one opening waits for a device that dials in, below the deadline of whoever opens.
@@ -88,7 +88,7 @@ class ModbusDriver:
         lines = []
         for tag in device.table.tags:
             point, problems = parse_tag(tag)
-            lines.append(str(point) if point else "; ".join(problem.what for problem in problems))
+            lines.append(str(in_zone(point, device)) if point else "; ".join(problem.what for problem in problems))
         return lines
 
     @classmethod

@@ -80,13 +80,19 @@ class Request:
 
     @cached_property
     def steps(self) -> bytes:
-        """Decoder steps of all but the strings."""
-        return b"".join(codec.step(s, p, self.address) for s, p in self.members if p.kind != Type.STRING)
+        """Decoder steps of all but strings and date-times."""
+        plain = (one for one in self.members if one[1].kind != Type.STRING and one[1].layout is None)
+        return b"".join(codec.step(s, p, self.address) for s, p in plain)
 
     @cached_property
     def texts(self) -> tuple[tuple[int, int, Point], ...]:
         """The strings: slot, place in the reply's data in bytes, point."""
         return tuple((s, 2 * (p.address - self.address), p) for s, p in self.members if p.kind == Type.STRING)
+
+    @cached_property
+    def clocks(self) -> tuple[tuple[int, int, Point], ...]:
+        """The date-times: slot, place in the reply's data in bytes, point."""
+        return tuple((s, 2 * (p.address - self.address), p) for s, p in self.members if p.layout is not None)
 
     @cached_property
     def rules(self) -> bytes:

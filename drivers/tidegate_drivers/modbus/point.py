@@ -1,9 +1,11 @@
 """Points: where a tag lies on the wire, and how what lies there is read."""
 
 from dataclasses import dataclass
+from datetime import tzinfo
 from enum import IntEnum
 
 from tidegate.model.tag import Type
+from tidegate_drivers.modbus.dates import Layout
 
 # Modbus Application Protocol Specification V1.1b3, §4.4.
 ADDRESS_MAX = 0xFFFF
@@ -71,7 +73,7 @@ class Point:
 
     `order` holds the swap bits; `bit` (0 = least significant) is of one register; `length` is a string's, in bytes;
     `absent` are the raw values that mean "not available"; `bcd`: each nibble is a decimal digit;
-    `encoding` is a string's.
+    `encoding` is a string's; `layout` is a date-time's, and `zone` the place that its clock shows the time of.
     """
 
     function: Function
@@ -84,6 +86,8 @@ class Point:
     absent: tuple[Absent, ...] = ()
     bcd: bool = False
     encoding: str = UTF8
+    layout: Layout | None = None
+    zone: tzinfo | None = None
 
     @property
     def end(self) -> int:
@@ -97,6 +101,9 @@ class Point:
         if self.bit is not None:
             return f"{place}, bit {self.bit}"
         registers = f"{self.size} register{'s' if self.size > 1 else ''}"
+        if self.layout is not None:
+            place_of = f" in {self.zone}" if self.zone is not None and self.layout.local else ""
+            return f"{place}, {registers}, date-time {self.layout.word}{place_of}"
         if self.kind == Type.STRING:
             swapped = ", bytes swapped" if self.order & SWAP_BYTES else ""
             encoding = "" if self.encoding == UTF8 else f" in {self.encoding}"

@@ -128,6 +128,9 @@ class Poll:
                 for slot, place, point in outcome.request.texts:
                     if not codec.decode_text(outcome.block, place, point, values, slot, side):
                         marks.append((slot, BAD_DECODING_ERROR))
+                for slot, place, point in outcome.request.clocks:
+                    if mark := codec.decode_clock(outcome.block, place, point, values, slot):
+                        marks.append((slot, mark))
                 if outcome.request.rules:
                     marks += [outcome.request.marks[i] for i in codec.refine(values, outcome.request.rules)]
         # One look at the clock for the whole frame: a step of it can't come between a time and what is said of it.

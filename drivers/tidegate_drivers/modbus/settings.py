@@ -16,6 +16,7 @@ from tidegate_drivers.modbus.plan import Limits
 from tidegate_drivers.modbus.point import REGISTERS_MAX
 from tidegate_drivers.modbus.quirks import Quirks, parse_quirks
 from tidegate_drivers.modbus.tls import Tls, parse_tls
+from tidegate_drivers.modbus.zone import check_zone
 
 UNIT_MAX = 255
 UNITS_RESERVED = range(248, 255)
@@ -102,6 +103,7 @@ def parse_device(device: Device) -> tuple[Settings | None, list[Problem]]:
         options.duration_s("pause", 0.0, 0.0, PAUSE_S_MAX),
         options.duration_s("connect_pause", 0.0, 0.0, PAUSE_S_MAX),
     )
+    check_zone(options)
     options.refuse_unknown()
     fatal = any(problem.fatal for problem in options.problems)
     return (None if fatal else settings), options.problems

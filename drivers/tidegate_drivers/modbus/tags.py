@@ -5,13 +5,15 @@ It knows no device but by the most registers that one gives.
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 from tidegate.errors import Problem
 from tidegate.model.device import Device
 from tidegate.model.option import Options
-from tidegate.model.tag import Tag, Type
+from tidegate.model.tag import TIME_UNIT, Tag, Type
 from tidegate_drivers.modbus.absent import parse_absent
+from tidegate_drivers.modbus.dates import HOW_TO_WRITE, PREFIX, Layout, parse_layout
 from tidegate_drivers.modbus.point import (
     ADDRESS_MAX,
     ENCODINGS,
@@ -21,6 +23,7 @@ from tidegate_drivers.modbus.point import (
     ORDERS,
     PREFIXES,
     REGISTERS_MAX,
+    SWAP_BYTES,
     SWAP_HALVES,
     UTF8,
     UTF16,
@@ -28,6 +31,7 @@ from tidegate_drivers.modbus.point import (
     Function,
     Point,
 )
+from tidegate_drivers.modbus.zone import COLUMN, known_zone
 
 STRING_BYTES_MAX = 2 * REGISTERS_MAX
 
@@ -47,8 +51,9 @@ def parse_tag(tag: Tag, registers_max: int = REGISTERS_MAX) -> tuple[Point | Non
     order = _parse_order(options, tag.raw)
     bit = options.whole("bit", -1, 0, 15)
     length = options.whole("length", 0, 1, STRING_BYTES_MAX)
-    bcd = _parse_coding(options, tag.raw)
-    absent = parse_absent(options, tag.raw, bcd)
+    bcd, layout = _parse_coding(options, tag)
+    # What is no date is bad anyway; what means "not available" in other tags of the table is of no concern here.
+    absent = parse_absent(options, tag.raw, bcd) if layout is None or not options.text("na") else ()
     encoding = ENCODINGS[options.word("encoding", UTF8, ENCODINGS)]
     element, step = _parse_element(options)
     options.refuse_unknown()
@@ -56,6 +61,8 @@ def parse_tag(tag: Tag, registers_max: int = REGISTERS_MAX) -> tuple[Point | Non
         return None, options.problems
     function, first = place
     size = 1 if function.of_bits else WIDTH_REGISTERS.get(tag.raw, (length + 1) // 2)
+    if layout is not None:
+        size, order = layout.size, order & (SWAP_BYTES if layout.local else ~SWAP_HALVES if layout.size < 4 else ~0)
     _check_kind(tag, function, bit, length, options)
     if tag.raw == Type.STRING and encoding == UTF16 and length % 2:
         options.wrong("length", f"{length} bytes are no whole letters of UTF-16", "Write an even number")
@@ -70,7 +77,9 @@ def parse_tag(tag: Tag, registers_max: int = REGISTERS_MAX) -> tuple[Point | Non
         options.wrong("address", f"it ends behind 0x{ADDRESS_MAX:04X}", "Check address, base, type and count")
     if any(problem.fatal for problem in options.problems):
         return None, options.problems
-    found = Point(function, address, size, tag.raw, order, bit if bit >= 0 else None, length, absent, bcd, encoding)
+    found = Point(
+        function, address, size, tag.raw, order, bit if bit >= 0 else None, length, absent, bcd, encoding, layout
+    )
     return found, options.problems
 
 
@@ -145,13 +154,33 @@ def _parse_element(options: Options) -> tuple[int, int]:
     return int(found[1]) if found else 0, step
 
 
-def _parse_coding(options: Options, kind: Type) -> bool:
-    """Whether the number is coded as BCD, in decimal digits of four bits."""
+def _parse_coding(options: Options, tag: Tag) -> tuple[bool, Layout | None]:
+    """Whether the number is coded as BCD, in decimal digits of four bits; the layout of a date-time."""
+    text, kind = options.text("coding"), tag.raw
+    if text.lower().startswith(PREFIX):
+        return False, _parse_date(options, tag, text[len(PREFIX) :])
     bcd = options.word("coding", "binary", ("binary", "bcd")) == "bcd"
     if bcd and kind not in DECIMAL:
         options.wrong("coding", f"a {kind.word} is not made of decimal digits",
                       "Write uint16, uint32 or uint64 as type, or coding = binary")  # fmt: skip
-    return bcd
+    return bcd, None
+
+
+def _parse_date(options: Options, tag: Tag, text: str) -> Layout | None:
+    """The layout of a date-time, which is an int64 of µs since 1970, UTC."""
+    try:
+        layout = parse_layout(text)
+    except ValueError as wrong:
+        options.wrong("coding", str(wrong), HOW_TO_WRITE)
+        return None
+    if tag.raw != Type.INT64:
+        options.wrong("coding", f"a date-time is an int64 of microseconds since 1970, and this is {tag.raw.word}",
+                      "Write int64 as type")  # fmt: skip
+    elif tag.type != tag.raw:
+        options.wrong("coding", "a date-time can't be scaled", "Leave scale, offset and scale_by empty")
+    if tag.unit != TIME_UNIT:
+        options.wrong("unit", "without its unit nobody can see that it is a time", f"Write {TIME_UNIT}", fatal=False)
+    return layout
 
 
 def _check_kind(tag: Tag, function: Function, bit: int, length: int, options: Options) -> None:
@@ -173,6 +202,7 @@ def parse_points(device: Device, registers_max: int) -> tuple[tuple[Point, ...],
     points: list[Point] = []
     problems: list[Problem] = []
     told: set[tuple[int | None, str | None, str]] = set()
+    homeless: set[tuple[int | None, str]] = set()
     for tag in device.table.tags:
         point, found = parse_tag(tag, registers_max)
         # What is wrong with a row is wrong with each element of its array, and told of the first.
@@ -181,10 +211,26 @@ def parse_points(device: Device, registers_max: int) -> tuple[tuple[Point, ...],
             told.update((problem.row, problem.column, problem.what) for problem in new)
         problems += new
         if point is not None:
-            points.append(point)
+            points.append(in_zone(point, device))
+            if point.layout is not None and point.layout.local and not device.options.get(COLUMN, "").strip():
+                place = (tag.row, device.name)
+                if place not in homeless:
+                    homeless.add(place)
+                    problems.append(_homeless(tag))
     if len(points) < len(device.table.tags):
         return (), problems
     return tuple(points), problems + _overlaps(device.table.tags, points) + _misread(device.table.tags, points)
+
+
+def in_zone(point: Point, device: Device) -> Point:
+    """The point; a date-time's with the time zone of the device's clock, where that is known."""
+    return point if point.layout is None else replace(point, zone=known_zone(device.options.get(COLUMN, "")))
+
+
+def _homeless(tag: Tag) -> Problem:
+    what = "it is the time of a place, and the device has no time_zone"
+    remedy = "Add the column time_zone to the device: Europe/Berlin, +08:00 or UTC"
+    return Problem("", tag.name, what, remedy, tag.row, "coding")
 
 
 def _misread(tags: Sequence[Tag], points: Sequence[Point]) -> list[Problem]:
