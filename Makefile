@@ -75,7 +75,8 @@ campaign-modbus: $(VENV)/tested ## N hostile replies on virtual time, SOCKETS=20
 campaign-all: $(VENV)/tested ## every campaign at CI size, in at most 20 minutes, with one table at the end; ONLY="kill clock"
 	@$(BIN)/python -m tests.campaigns.whole $(ONLY)
 
-soak: $(VENV)/tested ## the whole gateway under load with faults for SECONDS=600: nothing grows, nothing is lost
+soak: $(VENV)/tested ## a day in fast-forward (HOURS=24), then the whole gateway with faults for SECONDS=600: nothing grows, nothing is lost
+	@$(BIN)/python -m tests.campaigns.day $(HOURS)
 	@$(BIN)/python -m tests.campaigns.soak $(SECONDS)
 
 try-unit: $(VENV)/tested ## as root: the service under a systemd of its own as PID 1: install, start, reload, kill, hang, stop, uninstall
