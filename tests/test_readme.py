@@ -51,6 +51,17 @@ def test_what_readme_lets_make_do_make_can_do(target: str) -> None:
     assert dry.returncode == 0, dry.stderr
 
 
+def wait_for_answer(folder: Path) -> None:
+    """Until the agent answers that its target is connected, or the deadline is over: the next command tells."""
+    deadline = time.monotonic() + DEADLINE_S
+    asked = [BIN / "tidegate", "status", "gateway.toml"]
+    while time.monotonic() < deadline:
+        said = subprocess.run(asked, cwd=folder, capture_output=True, text=True, timeout=DEADLINE_S).stdout
+        if ": connected" in said:
+            return
+        time.sleep(0.2)
+
+
 def test_the_commands_of_the_ten_minutes_work_in_their_order(tmp_path: Path, broker: Mosquitto) -> None:
     port_file = tmp_path / "port"
     plant = Child("plant", [sys.executable, "-m", "demo.plant", "--port-file", str(port_file)], tmp_path)
@@ -66,7 +77,7 @@ def test_the_commands_of_the_ten_minutes_work_in_their_order(tmp_path: Path, bro
             words = command.replace("mqtt://localhost", broker.url).split()
             if words[1] == "run":
                 agent = subprocess.Popen([BIN / words[0], *words[1:]], cwd=tmp_path, stderr=subprocess.DEVNULL)
-                time.sleep(2)
+                wait_for_answer(tmp_path)
                 continue
             more = ["--seconds", "4"] if words[1] == "tail" else []
             done = subprocess.run(
