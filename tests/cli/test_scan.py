@@ -69,6 +69,16 @@ def test_what_is_found_is_told_with_the_rows_and_commands_that_come_next(machine
     assert "which only reads" in ran.stderr
 
 
+def test_the_command_that_comes_next_asks_the_machine_that_was_found(machine: tuple[str, Seeing]) -> None:
+    address, _ = machine
+    following = scan(address, "--yes", *PATIENT).stdout.splitlines()[-1].split()
+    ran = CliRunner().invoke(group, [*following[1:], "--timeout", "10s"])
+
+    # It is of no profile that ships.
+    assert ("tidegate", 3) == (following[0], ran.exit_code), ran.output
+    assert "Nordpumpe" in ran.output
+
+
 def test_nothing_is_sent_where_nobody_can_agree(machine: tuple[str, Seeing]) -> None:
     address, seeing = machine
     ran = scan(address)

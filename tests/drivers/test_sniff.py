@@ -251,4 +251,5 @@ def test_a_port_that_is_not_there_is_told_without_a_summary() -> None:
     ran = subprocess.run([*PROGRAM, "/dev/ttyNONE9", "--baud", "9600"], capture_output=True, text=True)
 
     assert (1, "") == (ran.returncode, ran.stdout)
+    assert ran.stderr.startswith("Listening to /dev/ttyNONE9 from 20")
     assert "/dev/ttyNONE9 can't be opened: No such file" in ran.stderr

@@ -1,5 +1,7 @@
 """`tidegate sniff PORT`: listens to a serial line, and says what its units are asked and say. It never writes."""
 
+from datetime import datetime
+
 import click
 
 from tidegate.acquire.surveys import of_address, surveys
@@ -37,6 +39,8 @@ def command(
     except ValueError as wrong:
         raise click.UsageError(str(wrong)) from None
     show = printer(as_json)
+    # What is heard carries seconds from here on.
+    click.echo(f"Listening to {port} from {datetime.now().astimezone().isoformat(' ', 'milliseconds')} on", err=True)
     try:
         until_stopped(listener.run(show))
     finally:
