@@ -24,6 +24,7 @@ from tests.campaigns.mutations_plans import PLANS
 from tests.campaigns.mutations_surveys import SURVEYS
 from tests.campaigns.mutations_table import MUTATIONS, Mutation
 from tests.campaigns.mutations_transports import TRANSPORTS
+from tests.campaigns.mutations_types import TYPES
 
 SOURCES = ("agent", "drivers")
 # What compiling a twin needs beside the sources.
@@ -130,7 +131,7 @@ def failing(said: str) -> list[str]:
 
 def chosen(wanted: Sequence[str]) -> list[tuple[int, Mutation]]:
     """Mutations by number (from 1) or by words of their name; all of them when nothing is wanted."""
-    numbered = list(enumerate((*MUTATIONS, *PLANS, *TRANSPORTS, *LOCKS, *SURVEYS), 1))
+    numbered = list(enumerate((*MUTATIONS, *PLANS, *TRANSPORTS, *LOCKS, *SURVEYS, *TYPES), 1))
     if not wanted:
         return numbered
     return [(n, m) for n, m in numbered if any(w == str(n) or (not w.isdigit() and w in m.name) for w in wanted)]

@@ -12,9 +12,10 @@ from tests.campaigns.mutations_plans import PLANS
 from tests.campaigns.mutations_surveys import SURVEYS
 from tests.campaigns.mutations_table import MUTATIONS, Mutation
 from tests.campaigns.mutations_transports import TRANSPORTS
+from tests.campaigns.mutations_types import TYPES
 from tests.campaigns.whole import CAMPAIGNS, claims
 
-ALL = (*MUTATIONS, *PLANS, *TRANSPORTS, *LOCKS, *SURVEYS)
+ALL = (*MUTATIONS, *PLANS, *TRANSPORTS, *LOCKS, *SURVEYS, *TYPES)
 MINUTES = 10
 
 

@@ -2,6 +2,7 @@
 
 import struct
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -14,6 +15,7 @@ from tidegate.model.device import Device, Group
 from tidegate.model.tag import Scale, Tag, TagTable, Type
 from tidegate_drivers.modbus import codec, config
 from tidegate_drivers.modbus.dates import parse_layout
+from tidegate_drivers.modbus.driver import ModbusDriver
 from tidegate_drivers.modbus.point import Point
 from tidegate_drivers.modbus.tags import parse_points
 
@@ -121,6 +123,11 @@ def test_the_time_of_a_place_is_told_in_utc(time_zone: str, expected: datetime) 
     assert (expected, status.GOOD) == read("YM Dh ms", "1A07 010C 0000", time_zone)
 
 
+def test_seconds_by_the_clock_on_the_wall_are_those_of_its_place() -> None:
+    # 2026-12-01 23:34:35, counted as if it were UTC.
+    assert (utc(2026, 12, 1, 15, 34, 35), status.GOOD) == read("local32", f"{1796168075:08X}", "Asia/Shanghai")
+
+
 @pytest.mark.parametrize(
     ("coding", "registers", "expected"),
     [
@@ -206,6 +213,20 @@ def test_a_date_time_that_can_not_be_read_is_told(made: Device, column: str, exp
 
     assert [bool(problem.remedy) for problem in told] == [True]
     assert expected in told[0].what
+
+
+def test_a_date_that_is_none_is_bad_in_its_frame_and_its_neighbours_are_good(rig: Any) -> None:
+    plc = rig.machine({0: 0xFFFF, 1: 0xFFFF, 2: 0xFFFF, 3: 0xFFFF, 4: 7, 5: 0x6A2E, 6: 0x3E8B})
+    columns = [("HR0", "datetime:unix64"), ("HR5", "datetime:unix32")]
+    none, some = [Tag(at, Type.INT64, Type.INT64, at, (("coding", coding),)) for at, coding in columns]
+
+    async def story(driver: ModbusDriver, group: Group, peer: Any) -> None:
+        frame = await driver.read(group)
+
+        assert [status.BAD_DECODING_ERROR, status.GOOD, status.GOOD] == rig.statuses(frame)
+        assert (0, 7, 0x6A2E3E8B * 1_000_000) == struct.unpack("<3q", frame.values)
+
+    rig.against(plc, [none, *rig.words(1, start=4), some], story)
 
 
 def test_seconds_since_1970_need_no_place() -> None:

@@ -3,6 +3,7 @@
 iec870    year from 2000 (7 bits) · month (8..11), day (0..4) · summer (15), hour (8..12), invalid (7), minute (0..5)
           · ms of the minute. IEC 60870-5-4 as Schneider, Siemens and others have it in four registers (TI081)
 unix32    seconds since 1970 UTC; unix64 the same in four registers, unix_ms in milliseconds
+local32   seconds since 1970 by the clock on the wall, as Huawei's inverters count
 YM Dh ms  a pattern: a register for each word; of two letters, the first is the upper byte
 """
 
@@ -17,8 +18,8 @@ from tidegate.model.status import BAD_DECODING_ERROR, BAD_NO_DATA, GOOD, UNCERTA
 
 PREFIX = "datetime:"
 HOW_TO_WRITE = (
-    "Write datetime: and iec870, unix32, unix64, unix_ms, or a word for each register: `YM Dh ms` or `Y M D h m s`, "
-    "with f for milliseconds, - for what is none of it, and bcd before it for decimal digits"
+    "Write datetime: and iec870, unix32, unix64, unix_ms, local32, or a word for each register: `YM Dh ms` or "
+    "`Y M D h m s`, with f for milliseconds, - for what is none of it, and bcd before it for decimal digits"
 )
 PATTERN_REGISTERS_MAX = 10
 
@@ -40,7 +41,7 @@ _WORD = re.compile(rf"[{LETTERS}-]{{1,2}}")
 class Layout:
     """How a date-time lies in `size` registers: a count of `unit_us` since 1970, `fields`, or IEC 870 if neither.
 
-    `fields` is, by letter, the first byte and how many. `word` is how it is written.
+    `fields` is, by letter, the first byte and how many. `word` is how it is written; `local`: of a place.
     """
 
     word: str
@@ -48,18 +49,15 @@ class Layout:
     unit_us: int = 0
     fields: tuple[tuple[str, int, int], ...] = ()
     bcd: bool = False
-
-    @property
-    def local(self) -> bool:
-        """Whether it is the time of some place, and not of all."""
-        return not self.unit_us
+    local: bool = True
 
 
 NAMED = {
     "iec870": Layout("iec870", 4),
-    "unix32": Layout("unix32", 2, 1_000_000),
-    "unix64": Layout("unix64", 4, 1_000_000),
-    "unix_ms": Layout("unix_ms", 4, 1_000),
+    "unix32": Layout("unix32", 2, 1_000_000, local=False),
+    "unix64": Layout("unix64", 4, 1_000_000, local=False),
+    "unix_ms": Layout("unix_ms", 4, 1_000, local=False),
+    "local32": Layout("local32", 2, 1_000_000),
 }
 
 
@@ -104,14 +102,14 @@ def decode_time(data: bytes, layout: Layout, zone: tzinfo | None, values: bytear
     says itself that it is not set. Uncertain where its place has that time twice, as clocks are put back, and then
     the first is taken; or never, as they are put forward.
     """
-    if layout.unit_us:
+    if not layout.local:
         since = int.from_bytes(data, "big") * layout.unit_us
         if since > SLOT_MAX:
             return BAD_DECODING_ERROR
         I64.pack_into(values, slot * I64.size, since)
         return GOOD
     try:
-        told = _fields(data, layout) if layout.fields else _iec870(data)
+        told = _told(data, layout)
         if told is None:
             return BAD_NO_DATA
         us, status = _in_utc(told, zone)
@@ -119,6 +117,13 @@ def decode_time(data: bytes, layout: Layout, zone: tzinfo | None, values: bytear
         return BAD_DECODING_ERROR
     I64.pack_into(values, slot * I64.size, us)
     return status
+
+
+def _told(data: bytes, layout: Layout) -> _Told | None:
+    """What the clock shows; None where it says that it is not set. Raises ValueError for what is no date."""
+    if layout.unit_us:
+        return _Told(EPOCH + int.from_bytes(data, "big") * layout.unit_us * MICROSECOND)
+    return _fields(data, layout) if layout.fields else _iec870(data)
 
 
 def _iec870(data: bytes) -> _Told | None:

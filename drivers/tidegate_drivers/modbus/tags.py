@@ -62,7 +62,10 @@ def parse_tag(tag: Tag, registers_max: int = REGISTERS_MAX) -> tuple[Point | Non
     function, first = place
     size = 1 if function.of_bits else WIDTH_REGISTERS.get(tag.raw, (length + 1) // 2)
     if layout is not None:
-        size, order = layout.size, order & (SWAP_BYTES if layout.local else ~SWAP_HALVES if layout.size < 4 else ~0)
+        size, order = (
+            layout.size,
+            order & (~0 if layout.size == 4 else ~SWAP_HALVES) if layout.unit_us else order & SWAP_BYTES,
+        )
     _check_kind(tag, function, bit, length, options)
     if tag.raw == Type.STRING and encoding == UTF16 and length % 2:
         options.wrong("length", f"{length} bytes are no whole letters of UTF-16", "Write an even number")
