@@ -60,4 +60,12 @@ PLANS = (
         tests("tests/drivers/test_modbus_foresight.py"),
         ("FAILED tests/drivers/test_modbus_foresight.py",),
     ),
+    Mutation(
+        "a device of which much is missing is searched in the same way for ever",
+        "drivers/tidegate_drivers/modbus/poll.py",
+        "                self._turn += splits > 0\n",
+        "",
+        tests("tests/drivers/test_modbus_search.py"),
+        ("FAILED tests/drivers/test_modbus_search.py",),
+    ),
 )

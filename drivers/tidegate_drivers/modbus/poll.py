@@ -98,6 +98,8 @@ class Poll:
         # While it searches: the plan that it began with.
         self._sought: Plan | None = None
         self._all_answered = False
+        # Which way a search goes at each halving, as bits.
+        self._turn = 0
         self._tags = Struct(f"<{len(group.tags)}I").pack(*group.tags)
 
     @property
@@ -158,8 +160,10 @@ class Poll:
             await self._ask_all(link, todo, outcomes, deadline)
         stopped = GOOD
         splits = 0
-        while todo:
-            task = todo.popleft()
+        pieces: list[Task] = []
+        while todo or pieces:
+            # One field that is refused is found before the next is looked for: then the others can be read around it.
+            task = todo.popleft() if todo else pieces.pop()
             request, now = task.request, link.time()
             if task.error is None and (stopped or now >= deadline):
                 outcome = Outcome(request, stopped or BAD_TIMEOUT, self._clock.mono_us())
@@ -169,8 +173,9 @@ class Poll:
                 else:
                     outcome = await self._one(link, request, deadline)
                 if outcome.code in SPLITTING and splits < SPLITS_MAX and request.cuts:
+                    first, second = request.split()
+                    pieces += [Task(first), Task(second)] if self._turn >> splits & 1 else [Task(second), Task(first)]
                     splits += 1
-                    todo.extend(Task(half) for half in request.split())
                     continue
                 if outcome.status in SILENT:
                     # More questions to a silent unit would only hold up the others on its bus.
@@ -276,6 +281,8 @@ class Poll:
         """
         if not any(outcome.status == GOOD for outcome in outcomes):
             if any(outcome.what or outcome.status != BAD_CONFIGURATION_ERROR for outcome in outcomes):
+                # Where much is missing, the next search has to go another way to find what is there.
+                self._turn += splits > 0
                 raise self._worst(outcomes)
             return self._plan  # All of it rests, as was learnt from another group.
         if splits:
