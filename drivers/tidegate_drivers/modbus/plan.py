@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import groupby, pairwise
+from itertools import groupby
 from struct import Struct
 
 from tidegate.model.tag import Type
@@ -126,13 +126,28 @@ class Request:
             end = max(end, point.end)
         return self.count - used
 
+    @cached_property
+    def widest(self) -> tuple[tuple[int, Point], ...]:
+        """The members that can't be read with less than the whole request; the others of one field lie within them."""
+        return tuple(member for member in self.members if Request((member,), self.quirks).question == self.question)
+
+    @property
+    def splittable(self) -> bool:
+        """Whether a part of its members can be asked for with less."""
+        return bool(self.cuts) or len(self.widest) < len(self.members)
+
     def fields(self) -> "list[Request]":
         """The request in as many pieces as it can be asked for in."""
-        at = [0, *(index for index, _ in self.cuts), len(self.members)]
-        return [Request(self.members[first:end], self.quirks) for first, end in pairwise(at)]
+        return [piece for half in self.split() for piece in half.fields()] if self.splittable else [self]
 
     def split(self) -> "tuple[Request, Request]":
-        """The request in two: at its widest hole, or in the middle when it has none. It needs cuts."""
+        """The request in two: at its widest hole, else in the middle; of one field what lies within it apart.
+
+        It needs to be splittable.
+        """
+        if not self.cuts:
+            within = tuple(member for member in self.members if member not in self.widest)
+            return Request(self.widest, self.quirks), Request(within, self.quirks)
         widest = max(hole for _, hole in self.cuts)
         cut = next(i for i, hole in self.cuts if hole == widest) if widest else self.cuts[(len(self.cuts) - 1) // 2][0]
         return Request(self.members[:cut], self.quirks), Request(self.members[cut:], self.quirks)
@@ -162,7 +177,8 @@ class Avoided:
         if self.bare and address > end:
             return True
         cuts = self.cuts.get(function, ())
-        at = bisect_left(cuts, end)
+        # Fields may overlap: then what begins at the cut does so before the end.
+        at = bisect_left(cuts, min(end, address))
         return at < len(cuts) and cuts[at] <= address
 
 
@@ -177,13 +193,25 @@ def plan(points: Sequence[Point], limits: Limits, avoided: Avoided = NOTHING) ->
     ordered = sorted(enumerate(points), key=lambda member: (member[1].function, member[1].address, -member[1].end))
     requests: list[Request] = []
     for function, members in groupby(ordered, key=lambda member: member[1].function):
-        sound: list[Request] = []
-        for one in _fields(list(members), limits.quirks):
-            (requests if one.question in avoided.fields else sound).append(one)
+        sound, refused = _sound(list(members), limits.quirks, avoided)
+        requests += refused
         for first, end in _cheapest(function, sound, limits, avoided):
             joined = tuple(member for one in sound[first:end] for member in one.members)
             requests.append(Request(joined, limits.quirks))
     return arrange(sorted(requests, key=lambda request: (request.function, request.address)))
+
+
+def _sound(members: list[tuple[int, Point]], quirks: Quirks, avoided: Avoided) -> tuple[list[Request], list[Request]]:
+    """The fields of these members that are not avoided, and those that are. What lies within an avoided one is not."""
+    refused: list[Request] = []
+    while True:
+        found = list(_fields(members, quirks))
+        bad = [Request(one.widest, quirks) for one in found if one.question in avoided.fields]
+        if not bad:
+            return found, refused
+        refused += bad
+        out = {slot for one in bad for slot, _ in one.members}
+        members = [member for member in members if member[0] not in out]
 
 
 def _fields(members: Sequence[tuple[int, Point]], quirks: Quirks) -> Iterator[Request]:

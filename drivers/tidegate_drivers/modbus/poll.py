@@ -172,7 +172,7 @@ class Poll:
                     outcome = self._unanswered(request, task.error)
                 else:
                     outcome = await self._one(link, request, deadline)
-                if outcome.code in SPLITTING and splits < SPLITS_MAX and request.cuts:
+                if outcome.code in SPLITTING and splits < SPLITS_MAX and request.splittable:
                     first, second = request.split()
                     pieces += [Task(first), Task(second)] if self._turn >> splits & 1 else [Task(second), Task(first)]
                     splits += 1
@@ -290,7 +290,7 @@ class Poll:
             self._plan = arrange([outcome.request for outcome in outcomes])
         plan, lasting = self._plan, False
         for outcome in outcomes:
-            if outcome.code == ILLEGAL_FUNCTION or (outcome.code in SPLITTING and not outcome.request.cuts):
+            if outcome.code == ILLEGAL_FUNCTION or (outcome.code in SPLITTING and not outcome.request.splittable):
                 for one in outcome.request.fields():
                     names = tuple(self._machine.names[self.group.tags[slot]] for slot, _ in one.members)
                     self._refusals.refuse(one, names, outcome.code, outcome.what, now)
