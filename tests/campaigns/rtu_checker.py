@@ -1,0 +1,132 @@
+"""Judges what became of each question to a hostile line, by the columns of frames. Imports nothing of Tidegate."""
+
+from collections.abc import Sequence
+from struct import Struct
+
+from tests.campaigns.modbus_checker import (
+    GOOD,
+    LONG,
+    NAMES,
+    ROUNDING_S,
+    SLOT_BYTES,
+    SLOTS,
+    SLOTS_OF,
+    SWAPPED,
+    WORD,
+    Slot,
+    Verdict,
+)
+from tests.campaigns.modbus_replies import TIMEOUT_S
+from tests.campaigns.rtu_replies import KINDS, Asked
+
+NOT_READ, TOO_LATE, LOST = "asked only to make sure", "right, but too late", "lost with its read"
+# A right reply that comes nearer to its deadline than this may be too late.
+NEAR_S = 0.01
+
+
+def in_slot(place: Slot, asked: Asked, data: bytes) -> bytes:
+    """What the tag there has when this is the data."""
+    at = place.address - asked.address
+    if place.function <= 2:
+        return LONG.pack(int.from_bytes(data, "little") >> at & 1)
+    words = [data[2 * (at + i) : 2 * (at + i) + 2] for i in range(place.size)]
+    if place.address in SWAPPED:
+        words.reverse()
+    return b"".join(words)[::-1]
+
+
+class LineJudge:
+    """Takes reads one after the other: the questions that one asked, and its columns or the name of its error.
+
+    `collisions` counts damaged replies that were taken since their checksum was right by chance: nobody can tell them.
+    Without `by_kind` values alone are judged, where it is not known which question a read failed over.
+    """
+
+    def __init__(self, epoch_us: int, believed_s: float = ROUNDING_S, by_kind: bool = True) -> None:
+        self.verdict = Verdict()
+        self.collisions = 0
+        self._epoch_us, self._believed_s, self._by_kind = epoch_us, believed_s, by_kind
+
+    def failed(self, asked: Sequence[Asked], error: str) -> None:
+        """A read that raised, over its last question."""
+        for question in asked:
+            self._class(question, error if question is asked[-1] else LOST)
+
+    def came(self, unit: int, asked: Sequence[Asked], status: bytes, source_us: bytes, values: bytes) -> None:
+        """A frame of one unit."""
+        count = len(SLOTS)
+        if values == bytes(SLOT_BYTES) and len(status) == 4 and WORD.unpack(status)[0] != GOOD:
+            values = bytes(SLOT_BYTES * count)
+        if len(values) != SLOT_BYTES * count:
+            self._wrong(f"a frame of {len(values)} bytes of values", asked)
+            return
+        statuses = [WORD.unpack(status)[0]] * count if len(status) == 4 else Struct(f"<{count}I").unpack(status)
+        times = [LONG.unpack(source_us)[0]] * count if len(source_us) == 8 else Struct(f"<{count}q").unpack(source_us)
+        owner = {
+            slot: question
+            for question in asked
+            if question.read
+            for slot in SLOTS_OF[question.function]
+            if question.address <= SLOTS[slot].address < question.address + question.count
+        }
+        found: dict[int, str] = {}
+        collided: set[int] = set()
+        for slot, place in enumerate(SLOTS):
+            value, mine = values[SLOT_BYTES * slot : SLOT_BYTES * (slot + 1)], owner.get(slot)
+            if statuses[slot] != GOOD:
+                if value != bytes(SLOT_BYTES):
+                    self._wrong(f"slot {slot} is bad and has a value", asked)
+                if mine is not None:
+                    found[mine.n] = NAMES.get(statuses[slot], f"0x{statuses[slot]:08X}")
+                continue
+            self.verdict.values += 1
+            if mine is None:
+                self._wrong(f"a value at {place} that was not asked for", asked)
+                continue
+            found[mine.n] = "value"
+            if self._collided(mine, place, value):
+                collided.add(mine.n)
+            else:
+                self._good(unit, place, value, times[slot], mine, asked)
+        self.collisions += len(collided)
+        for question in asked:
+            if question.n not in collided:
+                self._class(question, found.get(question.n, "no tag's"))
+
+    def _good(self, unit: int, place: Slot, value: bytes, source_us: int, question: Asked,
+              asked: Sequence[Asked]) -> None:  # fmt: skip
+        if question.unit != unit or value != place.expected(unit, question.n):
+            self._wrong(f"{value.hex()} at {place}, question {question.n} ({question.kind})", asked)
+        elif question.right_s is None:
+            self._wrong(f"a value at {place}, question {question.n} ({question.kind}) was never answered", asked)
+        elif not -ROUNDING_S <= (source_us - self._epoch_us) / 1e6 - question.right_s <= self._believed_s:
+            self._wrong(f"another time than its reply's at {place}, question {question.n} ({question.kind})", asked)
+
+    def _collided(self, question: Asked, place: Slot, value: bytes) -> bool:
+        """Whether the line damaged its reply so that this value came of it, under a right checksum."""
+        if question.right_s is not None and value == place.expected(question.unit, question.n):
+            return False
+        return any(in_slot(place, question, data) == value for data in question.by_chance)
+
+    def _wrong(self, what: str, asked: Sequence[Asked]) -> None:
+        self.verdict.wrong_values += 1
+        self.verdict.tell(f"wrong value accepted near reply {asked[-1].n if asked else 0}: {what}")
+
+    def _class(self, question: Asked, name: str) -> None:
+        if not self._by_kind:
+            self.verdict.replies += 1
+            return
+        if not question.read:
+            self.verdict.replies += 1
+            self.verdict.classes[NOT_READ, name if name in ("NoAnswer", "NotConnected") else "other"] += 1
+            return
+        kind, classes = question.kind, KINDS[question.kind].classes
+        if "value" in classes and (question.right_s is None or question.right_s - question.at_s > TIMEOUT_S - NEAR_S):
+            kind, classes = TOO_LATE, KINDS["late"].classes | classes
+        self.verdict.replies += 1
+        self.verdict.classes[kind, name] += 1
+        # Three silent questions in a row end a connection.
+        over = name == "NotConnected" and "NoAnswer" in classes
+        if name not in classes and name != LOST and not over:
+            self.verdict.misjudged += 1
+            self.verdict.tell(f"reply {question.n} ({question.kind}) became {name}")
