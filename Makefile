@@ -12,7 +12,7 @@ export PYTHON
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check build mutations try-unit wheel lock wheels install uninstall campaign-kill campaign-outage campaign-power campaign-disk campaign-clock campaign-copies campaign-broker campaign-modbus campaign-all soak bench bench-modbus golden profiles clean
+.PHONY: help demo test check build mutations try-unit wheel lock wheels install uninstall campaign-kill campaign-outage campaign-power campaign-disk campaign-clock campaign-copies campaign-broker campaign-modbus campaign-rtu campaign-all soak bench bench-modbus golden profiles clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 20
@@ -71,6 +71,9 @@ campaign-copies: $(VENV)/tested ## an image put back, a snapshot rolled back, on
 
 campaign-modbus: $(VENV)/tested ## N hostile replies on virtual time, SOCKETS=20000 through sockets: no wrong value taken, others keep their pace
 	@$(BIN)/python -m tests.campaigns.modbus $(if $(filter command line environment,$(origin N)),$(N),10000000) $(if $(SOCKETS),--sockets $(SOCKETS))
+
+campaign-rtu: $(VENV)/tested ## N hostile replies in RTU and ASCII on virtual time, PORTS=20000 through pty pairs: no wrong value taken
+	@$(BIN)/python -m tests.campaigns.rtu $(if $(filter command line environment,$(origin N)),$(N),600000) $(if $(PORTS),--ports $(PORTS))
 
 campaign-all: $(VENV)/tested ## every campaign at CI size, in at most 20 minutes, with one table at the end; ONLY="kill clock"
 	@$(BIN)/python -m tests.campaigns.whole $(ONLY)

@@ -2,7 +2,34 @@
 
 from tests.campaigns.mutations_table import Mutation, tests
 
+RTU = ("tests.campaigns.rtu", "5000", "--ports", "0", "--seed", "1", "--round", "0")
+ASCII = ("tests.campaigns.rtu", "5000", "--ports", "0", "--seed", "1", "--round", "1")
+
 TRANSPORTS = (
+    Mutation(
+        "the checksum of an RTU frame is not looked at",
+        "drivers/tidegate_drivers/modbus/_rtu_py.py",
+        "        if end <= len(heard) and crc16(heard[at:end]) == 0:\n",
+        "        if end <= len(heard):\n",
+        RTU,
+        ("wrong values accepted",),
+    ),
+    Mutation(
+        "the checksum of an ASCII frame is not looked at",
+        "drivers/tidegate_drivers/modbus/ascii.py",
+        "            if lrc(body) == 0 and _fits(",
+        "            if _fits(",
+        ASCII,
+        ("wrong values accepted",),
+    ),
+    Mutation(
+        "on a line a late reply is taken for that of the next question",
+        "drivers/tidegate_drivers/modbus/abandoned.py",
+        "        if at is None or now - at >= KEPT_S:\n",
+        "        if True or at is None or now - at >= KEPT_S:\n",
+        ASCII,
+        ("wrong values accepted",),
+    ),
     Mutation(
         "a Modbus device over TLS need not prove who it is",
         "drivers/tidegate_drivers/modbus/tls.py",

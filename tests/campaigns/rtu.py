@@ -1,6 +1,6 @@
 """The RTU and ASCII campaign: hostile lines against the real driver, on virtual time and through pty pairs.
 
-    python -m tests.campaigns.rtu 1000000 [--ports 20000] [--seed 7] [--round 12]
+    python -m tests.campaigns.rtu 600000 [--ports 20000] [--seed 7] [--round 12]
 
 The rounds on virtual time follow from seed and round alone, to the last byte. Exits 1 when a claim does not hold.
 """
@@ -23,7 +23,7 @@ from tests.campaigns.rtu_virtual import FAILURES_MAX, LineRound, play
 ROUND_REPLIES = 25_000
 PROCESSES = 2
 TELL_EVERY = 10
-REPLIES, PORT_REPLIES = 1_000_000, 20_000
+REPLIES, PORT_REPLIES = 600_000, 20_000
 
 
 def virtually(replies: int, seed: int, only: int | None) -> list[Finding]:

@@ -43,6 +43,7 @@ CAMPAIGNS = (
     Campaign("power", ("tests.adversity.power", "400"), "400 states", 300),
     Campaign("disk", ("tests.campaigns.storage", "5"), "5 of each fault", 240),
     Campaign("modbus", ("tests.campaigns.modbus", "300000"), "300,000 replies", 240),
+    Campaign("rtu", ("tests.campaigns.rtu", "100000", "--ports", "2000"), "100,000 replies", 240),
     Campaign("kill", ("tests.campaigns.kill", "25"), "25 kills", 240),
     Campaign("broker", ("tests.campaigns.broker", "3"), "10 faults, 3 kills", 360),
     Campaign("outage", ("tests.campaigns.outage", "--outage-s", "20"), "2 of 20 s", 300),
