@@ -13,8 +13,9 @@ BUSY_S_MAX = 5.0
 # While a unit is busy with an old question, it drops every other new one.
 DROPS = 0.5
 BEHIND_S = 0.0005
-# What the tags of the checker are read with, as (function, count): other questions only make sure of the line.
-READS = frozenset({(3, 12), (4, 12), (1, 58), (2, 58)})
+# What the tags of the checker are read with, as (function, count), along with the holes between bits or without: other
+# questions only make sure of the line.
+READS = frozenset({(3, 12), (4, 12), *((function, count) for function in (1, 2) for count in (58, 10, 2))})
 
 
 class HostileLine:
