@@ -17,7 +17,8 @@ ALL_DOUBTED = U32.pack(UNCERTAIN_CONFIGURATION_ERROR)
 
 @dataclass(slots=True)
 class Lock:
-    """The lock of one device. `why` it is locked, "" while it is not; `said`: who the device says it is.
+    """The lock of one device. `why` it is locked, "" while it is not; `said`: who the device says it is, and
+    `fits`: whether its registers are read as is right for that, as far as is known.
 
     While `why` is not empty its good readings are uncertain, and nothing may be written to it. `offer` says what to
     do. `due`: it is asked before its next frame goes on, but not before `again_us` (monotonic).
@@ -26,6 +27,7 @@ class Lock:
     why: str = ""
     offer: str = ""
     said: str = ""
+    fits: bool = True
     due: bool = True
     again_us: int = 0
     failed: int = 0

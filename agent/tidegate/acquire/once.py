@@ -3,8 +3,11 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from tidegate.acquire.driver import Driver
+from tidegate.acquire.driver import Asking, Driver
+from tidegate.acquire.inspection import INSPECT_S_MAX
+from tidegate.acquire.lock import Inspector
 from tidegate.acquire.opening import CLOSE_DEADLINE_S, OPEN_DEADLINE_S
 from tidegate.acquire.reader import DEADLINE_MARGIN_US
 from tidegate.clock import Clock
@@ -47,8 +50,13 @@ class Answer:
         return sum(one.trip_s for one in self.taken)
 
 
-async def read_once(drivers: Mapping[str, type[Driver]], devices: Sequence[Device], clock: Clock) -> list[Answer]:
-    """One answer a device, in their order. Buses are read at the same time, the devices of one bus one by one."""
+async def read_once(
+    drivers: Mapping[str, type[Driver]], devices: Sequence[Device], clock: Clock, inspector: Inspector | None = None
+) -> list[Answer]:
+    """One answer a device, in their order. Buses are read at the same time, the devices of one bus one by one.
+
+    With an `inspector` each that answered is then asked who it is; its lock says what came of that.
+    """
     buses: dict[tuple[str, str], list[Device]] = {}
     for device in devices:
         buses.setdefault((device.driver, drivers[device.driver].bus(device)), []).append(device)
@@ -56,14 +64,14 @@ async def read_once(drivers: Mapping[str, type[Driver]], devices: Sequence[Devic
 
     async def read(name: str, sharing: list[Device]) -> list[Answer]:
         async with room:
-            return await _read_bus(drivers[name](sharing, clock), sharing)
+            return await _read_bus(drivers[name](sharing, clock), sharing, inspector)
 
     found = await asyncio.gather(*(read(name, sharing) for (name, _), sharing in buses.items()))
     by_name = {answer.device.name: answer for answers in found for answer in answers}
     return [by_name[device.name] for device in devices]
 
 
-async def _read_bus(driver: Driver, devices: Sequence[Device]) -> list[Answer]:
+async def _read_bus(driver: Driver, devices: Sequence[Device], inspector: Inspector | None) -> list[Answer]:
     answers: list[Answer] = []
     open_ = False
     try:
@@ -75,9 +83,24 @@ async def _read_bus(driver: Driver, devices: Sequence[Device]) -> list[Answer]:
                     return [*answers, *(Answer(rest, (), (error.what,), (type(error),)) for rest in devices[at:])]
             answer, open_ = await _read_device(driver, device)
             answers.append(answer)
+            if inspector is not None and open_ and answer.taken:
+                open_ = await _inspect(driver, device, inspector)
     finally:
         await close_within(driver)
     return answers
+
+
+async def _inspect(driver: Driver, device: Device, inspector: Inspector) -> bool:
+    """Ask a device who it is, where that can be done; whether its bus is still open, for sure."""
+    if not isinstance(driver, Asking) or inspector.lock(device) is None:
+        return True
+    try:
+        async with asyncio.timeout(INSPECT_S_MAX):
+            await inspector.inspect(device, partial(driver.ask, device.name))
+    except (DriverError, TimeoutError):
+        await close_within(driver)
+        return False
+    return True
 
 
 async def _read_device(driver: Driver, device: Device) -> tuple[Answer, bool]:

@@ -2,18 +2,24 @@
 
 import asyncio
 import dataclasses
+import json
 import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 
 import click
 
+from tidegate.acquire.lock import Lock
 from tidegate.acquire.once import Answer, Taken, read_once
 from tidegate.acquire.registry import drivers
+from tidegate.cli.acceptance import BadTag, Page, Row, lines, plain
 from tidegate.clock import Clock
 from tidegate.config.load import load
+from tidegate.config.loaded import Config
 from tidegate.config.quantities import did_you_mean
 from tidegate.errors import ConfigError, DriverError, InvalidReply, NoAnswer, NotConnected, Refused
 from tidegate.logs import visible
@@ -21,13 +27,13 @@ from tidegate.model import status
 from tidegate.model.device import Device, Group
 from tidegate.model.frame import Reading, readings
 from tidegate.model.tag import TIME_UNIT, Tag, TagTable, Type
-from tidegate.plural import counted
+from tidegate.profiles.locks import Locks
+from tidegate.profiles.seen import Forgetful
 from tidegate.shape.shaper import Shaper
 from tidegate.tail.words import time_text
 
 EXIT_SILENT = 1
 EXIT_BAD = 3
-FAULT_LETTERS_MAX = 90
 # The group of an address that no tag has.
 DEADLINE_S = 5.0
 REMEDIES: dict[type[DriverError], str] = {
@@ -42,11 +48,18 @@ REMEDIES: dict[type[DriverError], str] = {
 @click.argument("config", type=click.Path(path_type=Path, readable=False))
 @click.argument("device", required=False)
 @click.argument("point", metavar="[ADDRESS|TAG]", required=False)
-@click.option("--all", "every", is_flag=True, help="One line for each device: answered, round trip, bad tags.")
+@click.option("--all", "every", is_flag=True, help="All devices, on a page to sign: answered, identity, bad tags.")
+@click.option("--json", "as_json", is_flag=True, help="The page of --all as one JSON document.")
 @click.option("--type", "kind", default="uint16", show_default=True, help="Type of an ADDRESS that no tag has.")
 @click.option("--set", "settings", multiple=True, metavar="COLUMN=TEXT", help="Tag-table column of such an ADDRESS.")
 def command(
-    config: Path, device: str | None, point: str | None, every: bool, kind: str, settings: tuple[str, ...]
+    config: Path,
+    device: str | None,
+    point: str | None,
+    every: bool,
+    as_json: bool,
+    kind: str,
+    settings: tuple[str, ...],
 ) -> None:
     """Read DEVICE of CONFIG once, through its driver, and print its readings; or --all devices on one page.
 
@@ -54,13 +67,14 @@ def command(
     of the device have in their other columns (base, order ...) holds for it too. Nothing is kept or published. A
     machine that takes one connection only may refuse this one while the gateway runs.
 
-    Exit 0 when all was read and good, 1 when a device did not answer, 3 when all answered but some tags are bad.
+    Exit 0 when all was read and good, 1 when a device did not answer, 3 when all answered, but some tags are bad, or a
+    device is not what its profile is for.
     """
-    if every == (device is not None):
-        raise click.UsageError("name a device, or give --all")
+    if every == (device is not None) or (as_json and not every):
+        raise click.UsageError("name a device, or give --all" if not as_json else "--json is the page's: give --all")
     loaded = load(config, os.environ)
     if device is None:
-        sys.exit(_page(_read(loaded.devices)))
+        sys.exit(_page(config, loaded, as_json))
     found = next((one for one in loaded.devices if one.name == device), None)
     if found is None:
         remedy = did_you_mean(device, [one.name for one in loaded.devices])
@@ -117,28 +131,34 @@ def _set(settings: Sequence[str]) -> dict[str, str]:
     return {name.strip().lower(): text.strip() for name, _, text in pairs}
 
 
-def _page(answers: Sequence[Answer]) -> int:
-    """Print a line a device; the exit code."""
-    width = max([6, *(len(answer.device.name) for answer in answers)])
-    click.echo(f"{'device':<{width}}  answered  round trip   tags    bad")
-    tags = bad = silent = 0
-    kinds: dict[type[DriverError], None] = {}
-    for answer in answers:
-        polled = sum(len(group.tags) for group in answer.device.groups)
-        wrong = sum(not status.is_good(reading.status) for reading in _readings(answer))
-        unread = polled - sum(taken.frame.count for taken in answer.taken)
-        trip = f"{answer.trip_s * 1000:.1f} ms" if answer.taken else "-"
-        said = "yes" if answer.answered else "NO"
-        fault = f"  {'; '.join(answer.faults)}"[: FAULT_LETTERS_MAX + 2].rstrip()
-        click.echo(f"{answer.device.name:<{width}}  {said:<8}  {trip:>10}  {polled:>5}  {wrong + unread:>5}{fault}")
-        kinds.update(dict.fromkeys(answer.kinds))
-        tags, bad, silent = tags + polled, bad + wrong + unread, silent + (not answer.answered)
-    for remedy in _remedies(kinds):
-        click.echo(f"-> {remedy}")
-    click.echo(
-        f"{len(answers) - silent} of {counted(len(answers), 'device')} answered; {bad} of {counted(tags, 'tag')} bad"
-    )
-    return EXIT_SILENT if silent else EXIT_BAD if bad else 0
+def _page(config: Path, loaded: Config, as_json: bool) -> int:
+    """Print the acceptance page; the exit code."""
+    locks = Locks(loaded.profiles, Forgetful(), {})
+    answers = asyncio.run(read_once(drivers(), loaded.devices, Clock(), locks))
+    now = datetime.now().astimezone().isoformat(" ", "seconds")
+    rows = tuple(_row(answer, locks.lock(answer.device)) for answer in answers)
+    page = Page(loaded.gateway, str(config), loaded.fingerprint, version("tidegate"), now, rows)
+    if as_json:
+        click.echo(json.dumps(plain(page), ensure_ascii=False))
+    else:
+        kinds = dict.fromkeys(kind for answer in answers for kind in answer.kinds)
+        click.echo("\n".join(lines(page, _remedies(kinds))))
+    return EXIT_SILENT if page.silent else EXIT_BAD if page.bad or page.strangers else 0
+
+
+def _row(answer: Answer, lock: Lock | None) -> Row:
+    device = answer.device
+    tags = sum(len(group.tags) for group in device.groups)
+    bad = [BadTag(r.tag, status.name(r.status)) for r in _readings(answer) if not status.is_good(r.status)]
+    said, mismatch = (lock.said, "") if lock is not None else ("", "")
+    if lock is not None and said and not lock.fits:
+        mismatch = f"{lock.why}. {lock.offer}" if lock.why else "its profile does not know such a device"
+    return Row(
+        device.name, device.driver, device.address, device.unit, answer.answered,
+        round(answer.trip_s * 1000, 1) if answer.taken else None, tags,
+        tags - sum(taken.frame.count for taken in answer.taken), tuple(bad), answer.faults, device.profile, said,
+        lock.fits if lock is not None and said else None, mismatch,
+    )  # fmt: skip
 
 
 def _sheet(answer: Answer) -> int:

@@ -93,7 +93,7 @@ class Locks:
             entry = Entry(device.profile, entry.accepted, seen)
         if entry.found is not None and not entry.offer:
             entry = Entry(entry.table, entry.accepted, entry.found, await self._offer(device, fits, fit, ask))
-        lock.said = str(seen)
+        lock.said, lock.fits = str(seen), fit
         await self._become(device.name, lock, entry)
 
     async def accept(self, name: str) -> str:

@@ -17,7 +17,7 @@ from tidegate.profiles.firmware import key
 from tidegate.profiles.likeness import likeness, version_of
 from tidegate.profiles.locks import Locks
 from tidegate.profiles.profile import Bus, Profile, RegisterSet
-from tidegate.profiles.seen import Entry
+from tidegate.profiles.seen import Forgetful
 from tidegate.profiles.shelf import CHOICE
 from tidegate.profiles.simulated import READS, REGISTERS_MAX, Server, Simulated
 from tidegate.profiles.vectors import BAD, Round, Vector, expected, rounds, same
@@ -130,13 +130,6 @@ async def locked(driver: type[Driver], profile: Profile, one: RegisterSet, vecto
                         f"it is locked: {lock.why}" if lock.why else f"another firmware does not lock it: {lock.said}"
                     )
     return ""
-
-
-class Forgetful:
-    """Keeps nothing: what is tried here is of no gateway."""
-
-    def write(self, entries: Mapping[str, Entry]) -> None:
-        """See Keep."""
 
 
 def stranger(driver: str, address: str, unit: int | None, options: Mapping[str, str]) -> Device:
