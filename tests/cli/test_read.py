@@ -232,6 +232,14 @@ def test_the_address_of_a_tag_is_as_good_as_its_name(press: Path) -> None:
     assert without_times(lines)[2:] == ["strokes 65538 Good"]
 
 
+def test_a_clock_is_shown_as_a_date(press: Path) -> None:
+    (press / "press.csv").write_text("name,address,type,coding,unit\na,40012,int64,datetime:unix32,us since 1970\n")
+    _, lines, _ = read(press, "press1")
+
+    # 7 << 16 | 2 seconds: the table has order = CDAB.
+    assert without_times(lines)[2:] == ["a 1970-01-06T07:25:54.000Z us since 1970 Good"]
+
+
 def test_the_address_of_an_array_reads_all_its_elements(press: Path) -> None:
     (press / "press.csv").write_text("name,address,type,count\na,40011,uint16,1..3\nb,40001,int16,\n")
     _, lines, _ = read(press, "press1", "40011")

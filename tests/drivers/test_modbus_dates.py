@@ -240,6 +240,20 @@ def test_a_scaled_date_time_is_refused() -> None:
     assert ["a date-time can't be scaled"] == [problem.what for problem in problems(made)]
 
 
+def test_a_date_time_that_may_be_written_is_refused() -> None:
+    tag = Tag("c", Type.INT64, Type.INT64, "HR0", (("coding", "datetime:unix32"),), access="write")
+    made = Device("m", "modbus", "tcp://10.0.0.1:502", 1, TagTable("m", (tag,)), (), {})
+
+    assert ["access"] == [problem.column for problem in problems(made)]
+
+
+def test_a_time_without_its_unit_is_told() -> None:
+    tag = Tag("c", Type.INT64, Type.INT64, "HR0", (("coding", "datetime:unix32"),))
+    made = Device("m", "modbus", "tcp://10.0.0.1:502", 1, TagTable("m", (tag,)), (), {})
+
+    assert [("unit", False)] == [(problem.column, problem.fatal) for problem in config.check([made])]
+
+
 def test_a_date_time_says_where_it_lies_and_in_what_zone() -> None:
     assert "holding 0x0000, 3 registers, date-time YM Dh ms in Europe/Berlin" == str(point("YM Dh ms", BERLIN))
     assert "holding 0x0000, 2 registers, date-time unix32" == str(point("unix32"))

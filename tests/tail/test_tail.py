@@ -254,6 +254,18 @@ def test_names_of_values_and_bits_stand_beside_the_number(broker: Mosquitto, gat
     assert [line.split("  ")[3] for line in run.out.getvalue().splitlines()] == ["1 (Running)", "0x00000001 (Overload)"]
 
 
+def test_a_moment_is_shown_as_a_date(broker: Mosquitto, gateway: FakeGateway) -> None:
+    gateway.say_table({"unit": "us since 1970"})
+    gateway.say("head", head(0), retain=True)
+    run = Run(broker, settings(as_json=False, readings=True)).connected()
+    wait_until(lambda: "0 frames" in run.err.getvalue(), "followed")
+    gateway.say("live", data(1, 1))
+    wait_until(lambda: "2 readings" in run.err.getvalue(), "it came")
+
+    assert run.end() is True
+    assert "1970-01-01T00:00:00.000Z" == run.out.getvalue().splitlines()[0].split("  ")[3]
+
+
 def test_control_characters_of_who_publishes_are_shown_and_not_obeyed(broker: Mosquitto, gateway: FakeGateway) -> None:
     gateway.say("head", head(0), retain=True)
     run = Run(broker, settings(as_json=False, readings=True)).connected()

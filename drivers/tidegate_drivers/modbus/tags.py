@@ -181,6 +181,8 @@ def _parse_date(options: Options, tag: Tag, text: str) -> Layout | None:
                       "Write int64 as type")  # fmt: skip
     elif tag.type != tag.raw:
         options.wrong("coding", "a date-time can't be scaled", "Leave scale, offset and scale_by empty")
+    if tag.access == "write":
+        options.wrong("access", "a date-time is only read, since setting a clock is more than a number", "Write read")
     if tag.unit != TIME_UNIT:
         options.wrong("unit", "without its unit nobody can see that it is a time", f"Write {TIME_UNIT}", fatal=False)
     return layout
