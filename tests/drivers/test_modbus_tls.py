@@ -5,10 +5,11 @@ import datetime
 import os
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 import trustme
@@ -17,12 +18,15 @@ from pymodbus.server import ModbusTlsServer
 
 from tidegate.clock import BUILT_US, Clock
 from tidegate.errors import ConfigError, NotConnected
+from tidegate.loop import new
 from tidegate.model.device import Device, Group
 from tidegate.model.frame import readings
 from tidegate.model.tag import Tag, TagTable, Type
 from tidegate_drivers.modbus.driver import ModbusDriver
 
 DEADLINE_S = 20.0
+Told = TypeVar("Told")
+Loop = Callable[[], asyncio.AbstractEventLoop]
 NO_CERTIFICATE = {"tls_cert": "", "tls_key": ""}
 
 
@@ -95,8 +99,8 @@ async def foreign(context: ssl.SSLContext, host: str = "127.0.0.1") -> AsyncIter
     )
     await server.listen()
     try:
-        assert isinstance(server.transport, asyncio.Server)
-        yield server.transport.sockets[0].getsockname()[1]
+        listening: Any = server.transport
+        yield listening.sockets[0].getsockname()[1]
     finally:
         await server.shutdown()
 
@@ -108,6 +112,12 @@ def has_ipv6() -> bool:
             return True
     except OSError:
         return False
+
+
+def run(story: Coroutine[Any, Any, Told], loop: Loop = new) -> Told:
+    """A story, on the gateway's own event loop if no other is named."""
+    with asyncio.Runner(loop_factory=loop) as runner:
+        return runner.run(story)
 
 
 async def read(driver: ModbusDriver, device: Device) -> list[object]:
@@ -133,12 +143,13 @@ def refusal(
                 await read(ModbusDriver([device], clock or Clock()), device)
             return raised.value.what
 
-    return asyncio.run(main())
+    return run(main())
 
 
+@pytest.mark.parametrize("loop", [new, asyncio.new_event_loop], ids=["the gateway's loop", "asyncio's loop"])
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["1.2", "1.3"])
-def test_a_device_that_proves_who_it_is_is_read(papers: Papers, host: str, version: ssl.TLSVersion) -> None:
+def test_a_device_that_proves_who_it_is_is_read(papers: Papers, host: str, version: ssl.TLSVersion, loop: Loop) -> None:
     if host == "::1" and not has_ipv6():
         pytest.skip("this machine has no IPv6 loopback")
 
@@ -147,7 +158,7 @@ def test_a_device_that_proves_who_it_is_is_read(papers: Papers, host: str, versi
             device = machine(papers, port, host)
             return await read(ModbusDriver([device], Clock()), device)
 
-    assert [n + 7 for n in range(100)] == asyncio.run(main())
+    assert [n + 7 for n in range(100)] == run(main(), loop)
 
 
 def test_a_device_is_believed_by_the_name_that_tls_name_expects(papers: Papers) -> None:
@@ -190,7 +201,7 @@ def test_the_alert_of_a_device_is_put_into_words(papers: Papers, version: ssl.TL
         return raised.value.what
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        said = asyncio.run(main(listening))
+        said = run(main(listening))
 
     expected = (
         "want the gateway's certificate" if version is ssl.TLSVersion.TLSv1_2 else "wants the gateway's certificate"
@@ -223,7 +234,7 @@ def test_a_device_without_tls_is_named_so(papers: Papers) -> None:
             with pytest.raises(NotConnected, match="speaks no TLS"):
                 await ModbusDriver([device], Clock()).open()
 
-    asyncio.run(main())
+    run(main())
 
 
 async def until(true: Callable[[], bool]) -> None:
@@ -252,7 +263,7 @@ def test_half_a_handshake_ends_at_the_deadline_and_leaves_nothing_open(papers: P
             await asyncio.wait_for(ended.wait(), DEADLINE_S)
             await until(lambda: len(os.listdir("/proc/self/fd")) <= before)
 
-    asyncio.run(main())
+    run(main())
 
     assert 1 == len(ends)
 

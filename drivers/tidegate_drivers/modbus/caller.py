@@ -77,7 +77,11 @@ class Caller(asyncio.Protocol):
         """Somebody calls."""
         transport = cast(asyncio.Transport, transport)
         self._transport = transport
-        peer = transport.get_extra_info("peername") or ("", 0)
+        peer = transport.get_extra_info("peername")
+        if not peer:
+            # It has hung up already.
+            transport.abort()
+            return
         host, port = str(peer[0]), peer[1]
         self.peer = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         if not self._desk.called(self, host):
