@@ -23,6 +23,7 @@ MAY_IMPORT = {
     "secret": set(),
     "proof": set(),
     "plural": set(),
+    "serial_ports": set(),
     "local": {"errors"},
     "notify": set(),
     "logs": set(),
@@ -47,6 +48,7 @@ MAY_IMPORT = {
     "cli": {
         "errors", "clock", "loop", "twins", "secret", "proof", "model", "acquire", "shape", "buffer", "publish",
         "config", "doctor", "gateway", "health", "local", "tail", "notify", "logs", "profiles", "plural",
+        "serial_ports",
     },
 }  # fmt: skip
 DRIVERS_MAY_IMPORT = (

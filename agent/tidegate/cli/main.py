@@ -21,6 +21,7 @@ COMMANDS = {
     "sniff": "Listen to a serial line, and show what its units are asked and say.",
     "orders": "Show a value in every type and byte order, and mark the plausible ones.",
     "profile": "Look into the device profiles, and try them.",
+    "ports": "List serial ports, the names by which they stay found, and who has them open.",
     "doctor": "Look at this machine, its disk, clock and brokers; each finding with its remedy.",
     "topics": "Print every topic, and an access list for the broker.",
     "run": "Run the gateway.",
