@@ -1,6 +1,7 @@
 """Date-times of devices: what their registers show is a moment in UTC, or it is said that it is none."""
 
 import struct
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -194,7 +195,7 @@ def test_any_registers_are_a_time_or_bad_and_never_an_error(coding: str, data: s
 @pytest.mark.parametrize(
     ("made", "column", "expected"),
     [
-        (device("YM Dh ms", ""), "coding", "the time of a place, and the device has no time_zone"),
+        (device("YM Dh ms", ""), "coding", "the time of a place, and m has no time_zone"),
         (device("YM Dh ms", "Europe/Atlantis"), "time_zone", "no time zone 'Europe/Atlantis'"),
         (device("YM Dh ms", "../../etc/passwd"), "time_zone", "no time zone"),
         (device("YM Dh ms", "+15:00"), "time_zone", "farther from UTC"),
@@ -227,6 +228,13 @@ def test_a_date_that_is_none_is_bad_in_its_frame_and_its_neighbours_are_good(rig
         assert (0, 7, 0x6A2E3E8B * 1_000_000) == struct.unpack("<3q", frame.values)
 
     rig.against(plc, [none, *rig.words(1, start=4), some], story)
+
+
+def test_each_device_of_a_table_needs_a_place_for_its_clock() -> None:
+    some = device("YM Dh ms", BERLIN)
+    other = replace(some, name="n", unit=2, options={})
+
+    assert ["it is the time of a place, and n has no time_zone"] == [p.what for p in config.check([some, other])]
 
 
 def test_seconds_since_1970_need_no_place() -> None:

@@ -221,7 +221,7 @@ def parse_points(device: Device, registers_max: int) -> tuple[tuple[Point, ...],
                 place = (tag.row, device.name)
                 if place not in homeless:
                     homeless.add(place)
-                    problems.append(_homeless(tag))
+                    problems.append(_homeless(tag, device))
     if len(points) < len(device.table.tags):
         return (), problems
     return tuple(points), problems + _overlaps(device.table.tags, points) + _misread(device.table.tags, points)
@@ -232,9 +232,9 @@ def in_zone(point: Point, device: Device) -> Point:
     return point if point.layout is None else replace(point, zone=known_zone(device.options.get(COLUMN, "")))
 
 
-def _homeless(tag: Tag) -> Problem:
-    what = "it is the time of a place, and the device has no time_zone"
-    remedy = "Add the column time_zone to the device: Europe/Berlin, +08:00 or UTC"
+def _homeless(tag: Tag, device: Device) -> Problem:
+    what = f"it is the time of a place, and {device.name} has no time_zone"
+    remedy = "Add the column time_zone to its row: Europe/Berlin, +08:00 or UTC"
     return Problem("", tag.name, what, remedy, tag.row, "coding")
 
 
