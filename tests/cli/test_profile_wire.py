@@ -102,7 +102,7 @@ def test_nobody_there_is_told() -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("10.0.0.7",), "is no address of a Modbus device. Write tcp://10.0.0.7:502, rtu:///dev/ttyUSB0"),
+        (("10.0.0.7",), "is no address of a Modbus device. Write tcp://10.0.0.7:502"),
         (("rtu:///dev/ttyUSB0", "--set", "baud=9601"), "baud"),
         (("tcp://127.0.0.1", "--set", "baud"), "write COLUMN=TEXT, such as baud=9600"),
         (("tcp://127.0.0.1", "--timeout", "2"), "write 100ms, 1s, 10min or 1h"),

@@ -25,7 +25,7 @@ from tidegate.profiles.simulated import Server
 
 EXIT_UNKNOWN = 3
 TIMEOUT_S_MIN, TIMEOUT_S_MAX = 0.01, 60.0
-UNIT_BEHIND = re.compile(r"((?:rtu\+)?tcp://[^/]+)/(\d{1,3})/?")
+UNIT_BEHIND = re.compile(r"([a-z+]+://[^/]+)/(\d{1,3})/?")
 CHANGE_S_MIN = 0.1
 
 
