@@ -258,8 +258,8 @@ MUTATIONS = (
     Mutation(
         "a late Modbus reply is taken for the one that is due",
         "drivers/tidegate_drivers/modbus/link.py",
-        "            whole = end - at >= BEFORE_LENGTH_BYTES + length\n",
-        "            whole = end - at >= BEFORE_LENGTH_BYTES + length\n"
+        "            complete = end - at >= BEFORE_LENGTH_BYTES + length\n",
+        "            complete = end - at >= BEFORE_LENGTH_BYTES + length\n"
         "            transaction = next(iter(self._due), transaction)\n",
         tests("tests/drivers/test_modbus_link.py"),
         ("the transaction before", "test_a_late_reply"),
@@ -267,8 +267,8 @@ MUTATIONS = (
     Mutation(
         "a Modbus reply of any transaction is taken for the one that is due",
         "drivers/tidegate_drivers/modbus/link.py",
-        "            whole = end - at >= BEFORE_LENGTH_BYTES + length\n",
-        "            whole = end - at >= BEFORE_LENGTH_BYTES + length\n"
+        "            complete = end - at >= BEFORE_LENGTH_BYTES + length\n",
+        "            complete = end - at >= BEFORE_LENGTH_BYTES + length\n"
         "            transaction = next(iter(self._due), transaction)\n",
         MODBUS,
         ("wrong values accepted",),

@@ -1,6 +1,6 @@
 """What is broken on purpose of the ways to devices: who they are, and what may lie between their replies."""
 
-from tests.campaigns.mutations_table import Mutation, tests
+from tests.campaigns.mutations_table import MODBUS, Mutation, tests
 
 RTU = ("tests.campaigns.rtu", "5000", "--ports", "0", "--seed", "1", "--round", "0")
 ASCII = ("tests.campaigns.rtu", "5000", "--ports", "0", "--seed", "1", "--round", "1")
@@ -61,5 +61,13 @@ TRANSPORTS = (
         "STRANGERS_MAX = 1_000_000\n",
         tests("tests/drivers/test_dial_in.py"),
         ("test_a_flood_of_strangers",),
+    ),
+    Mutation(
+        "the compiled twin takes a Modbus reply of any unit",
+        "drivers/tidegate_drivers/modbus/_mbap_c.pyx",
+        " or view[at + 6] != unit or",
+        " or",
+        MODBUS,
+        ("wrong values accepted",),
     ),
 )
