@@ -12,7 +12,7 @@ export PYTHON
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check build mutations try-unit wheel lock wheels install uninstall campaign-kill campaign-outage campaign-power campaign-disk campaign-clock campaign-copies campaign-broker campaign-modbus campaign-rtu campaign-all soak bench bench-modbus golden profiles clean
+.PHONY: help demo test check build mutations try-unit wheel lock wheels install uninstall campaign-kill campaign-outage campaign-power campaign-disk campaign-clock campaign-copies campaign-broker campaign-modbus campaign-rtu campaign-all interop-modbus soak bench bench-modbus golden profiles clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 20
@@ -77,6 +77,9 @@ campaign-rtu: $(VENV)/tested ## N hostile replies in RTU and ASCII on virtual ti
 
 campaign-all: $(VENV)/tested ## every campaign at CI size, in at most 20 minutes, with one table at the end; ONLY="kill clock"
 	@$(BIN)/python -m tests.campaigns.whole $(ONLY)
+
+interop-modbus: $(VENV)/tested ## Modbus peers that others have written, over every transport that each has
+	@$(BIN)/python -m tests.campaigns.interop
 
 soak: $(VENV)/tested ## a day in fast-forward (HOURS=24), then the whole gateway with faults for SECONDS=600: nothing grows, nothing is lost
 	@$(BIN)/python -m tests.campaigns.day $(HOURS)

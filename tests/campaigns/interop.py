@@ -35,6 +35,7 @@ PEERS = (
     Peer("npm modbus-serial, server over TCP", "tests/drivers/test_modbus_foreign.py", "modbus-serial"),
     Peer("libmodbus, server over TCP", "tests/drivers/test_modbus_foreign.py", "libmodbus"),
     Peer("libmodbus, RTU on a pty", "tests/drivers/test_rtu_foreign.py", "libmodbus"),
+    Peer("npm modbus-serial, RTU on a pty", "tests/drivers/test_rtu_foreign.py", "modbus_serial_on_a_port"),
     Peer("pymodbus, RTU on a pty", "tests/drivers/test_rtu_foreign.py", "pymodbus_on_a_port"),
     Peer("pymodbus, RTU over TCP", "tests/drivers/test_rtu_foreign.py", "pymodbus_behind_tcp"),
     Peer("pymodbus, ASCII on a pty", "tests/drivers/test_rtu_foreign.py", "ascii_on_a_port"),

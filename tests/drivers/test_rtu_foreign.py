@@ -1,4 +1,4 @@
-"""Units that others have written are read in RTU and ASCII: libmodbus' on a port, pymodbus' on one and over TCP.
+"""Units that others have written are read in RTU and ASCII: libmodbus', modbus-serial's and pymodbus'.
 
 libmodbus has no ASCII, and npm modbus-serial only asks in it.
 """
@@ -17,7 +17,7 @@ from pymodbus import FramerType
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
-from tests.drivers.test_modbus_foreign import TAGS, UNIT, VALUES, WORDS, libmodbus
+from tests.drivers.test_modbus_foreign import TAGS, UNIT, VALUES, WORDS, libmodbus, modbus_serial
 from tidegate.clock import Clock
 from tidegate.errors import NoAnswer
 from tidegate.model.device import Device
@@ -51,6 +51,13 @@ async def cable() -> AsyncIterator[tuple[str, str]]:
 async def libmodbus_on_a_port(host: str) -> AsyncIterator[str]:
     async with cable() as (ours, theirs):
         with libmodbus(theirs):
+            yield f"rtu://{ours}"
+
+
+@asynccontextmanager
+async def modbus_serial_on_a_port(host: str) -> AsyncIterator[str]:
+    async with cable() as (ours, theirs):
+        with modbus_serial(theirs):
             yield f"rtu://{ours}"
 
 
@@ -97,7 +104,14 @@ def ascii_on_a_port(host: str) -> AbstractAsyncContextManager[str]:
     return pymodbus_on_a_port(host, FramerType.ASCII)
 
 
-SERVERS = [libmodbus_on_a_port, pymodbus_on_a_port, pymodbus_behind_tcp, ascii_on_a_port, ascii_behind_tcp]
+SERVERS = [
+    libmodbus_on_a_port,
+    modbus_serial_on_a_port,
+    pymodbus_on_a_port,
+    pymodbus_behind_tcp,
+    ascii_on_a_port,
+    ascii_behind_tcp,
+]
 OF_ALL = pytest.mark.parametrize("server", SERVERS, ids=[server.__name__ for server in SERVERS])
 
 

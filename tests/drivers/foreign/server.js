@@ -1,6 +1,6 @@
-// A Modbus TCP server of the npm package modbus-serial, with tables from the command line.
-// Usage: node server.js HOST UNIT HOLDING INPUT COILS DISCRETE     words as hex, bits as 0 and 1
-// It prints its port. What lies outside of a table is an illegal data address (exception 2).
+// A Modbus server of the npm package modbus-serial, over TCP or on a serial port, with tables from the command line.
+// Usage: node server.js HOST|PATH UNIT HOLDING INPUT COILS DISCRETE     words as hex, bits as 0 and 1
+// It prints its port (0 on a serial one). What lies outside of a table is an illegal data address (exception 2).
 "use strict";
 const ModbusRTU = require("modbus-serial");
 
@@ -27,6 +27,14 @@ const vector = {
     getCoil: bit(coils),
     getDiscreteInput: bit(discrete),
 };
+if (host.startsWith("/")) {
+    // A pty has no parity.
+    const line = { path: host, baudRate: 19200, parity: "none", unitID: Number(unit) };
+    const serial = new ModbusRTU.ServerSerial(vector, line);
+    serial.on("initialized", () => console.log(0));
+    serial.on("error", () => {});
+    return;
+}
 // As a text, since the package takes the number 0 for no port at all.
 const server = new ModbusRTU.ServerTCP(vector, { host, port: "0", unitID: Number(unit) });
 server.on("initialized", () => console.log(server._server.address().port));
