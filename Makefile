@@ -72,8 +72,9 @@ campaign-copies: $(VENV)/tested ## an image put back, a snapshot rolled back, on
 campaign-modbus: $(VENV)/tested ## N hostile replies on virtual time, SOCKETS=20000 through sockets: no wrong value taken, others keep their pace
 	@$(BIN)/python -m tests.campaigns.modbus $(if $(filter command line environment,$(origin N)),$(N),10000000) $(if $(SOCKETS),--sockets $(SOCKETS))
 
-campaign-rtu: $(VENV)/tested ## N hostile replies in RTU and ASCII on virtual time, PORTS=20000 through pty pairs: no wrong value taken
+campaign-rtu: $(VENV)/tested ## N hostile replies in RTU and ASCII on virtual time, PORTS=20000 through pty pairs, no wrong value taken; 32 units with 3 dead and 1 babbling: the others keep 95 % of their rate
 	@$(BIN)/python -m tests.campaigns.rtu $(if $(filter command line environment,$(origin N)),$(N),600000) $(if $(PORTS),--ports $(PORTS))
+	@$(BIN)/python -m tests.campaigns.line
 
 campaign-all: $(VENV)/tested ## every campaign at CI size, in at most 20 minutes, with one table at the end; ONLY="kill clock"
 	@$(BIN)/python -m tests.campaigns.whole $(ONLY)

@@ -13,11 +13,11 @@ from tidegate.acquire.turn import Owner, Turn
 # On a bus with slack, trying what is down takes at most this share of its time, however many there are.
 PROBE_SHARE = 0.1
 # On a bus whose other units lose cycles all failed reads together take no more than this, those of flapping units too.
-PRESSED_SHARE = 0.03
+PRESSED_SHARE = 0.02
 # So long after the last cycle that another unit lost a bus counts as pressed.
 PRESSED_US = 600_000_000
-# What is owed is forgotten beyond this, so that what is well again is found within minutes.
-OWED_US_MAX = 300_000_000
+# What many owe at once, as at a start, is forgotten beyond this or the price of one read: what is well is found soon.
+OWED_US_MAX = 120_000_000
 # A turn may lose so much time before it rests, or two reads, and regains this share of the time.
 ALLOWANCE_US = 5_000_000
 REGAINED_SHARE = 0.002
@@ -89,7 +89,8 @@ class Toll(Generic[Owner]):
 
     def _owe(self, now_us: int, took_us: int) -> None:
         begin_us = max(now_us, self._owed_until_us) if self.pressed(now_us) else now_us
-        self._owed_until_us = min(begin_us + self._paying_us(took_us, now_us), now_us + OWED_US_MAX)
+        paying_us = self._paying_us(took_us, now_us)
+        self._owed_until_us = min(begin_us + paying_us, now_us + max(OWED_US_MAX, paying_us))
 
     def _paying_us(self, took_us: int, now_us: int) -> int:
         share = PRESSED_SHARE if self.pressed(now_us) else PROBE_SHARE

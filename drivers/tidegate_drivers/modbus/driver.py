@@ -17,6 +17,7 @@ from tidegate_drivers.modbus import config
 from tidegate_drivers.modbus.abandoned import Abandoned
 from tidegate_drivers.modbus.address import parse_place
 from tidegate_drivers.modbus.call import Call
+from tidegate_drivers.modbus.delays import Delays
 from tidegate_drivers.modbus.depth import Depth
 from tidegate_drivers.modbus.dial import dial
 from tidegate_drivers.modbus.foresight import Foresight
@@ -68,7 +69,7 @@ class ModbusDriver:
         self._machines: dict[str, Machine] = {}
         self._links: list[Link | LineLink] = []
         self._free: list[Link | LineLink] = []
-        self._abandoned = Abandoned()
+        self._abandoned, self._delays = Abandoned(), Delays()
         # Where a device that dials in is waited for.
         self._post: Post | None = None
 
@@ -173,6 +174,10 @@ class ModbusDriver:
         """By device the tags that it refuses; what was not there at one look is new at the next."""
         return {name: machine.refusals.told for name, machine in self._machines.items() if machine.refusals}
 
+    def counted(self) -> Mapping[str, Mapping[str, int]]:
+        """By device, how often what came on a line was no reply to it: noise, or others that talked into it."""
+        return {name: {"spoiled replies": count} for name, count in self._delays.spoiled.items()}
+
     async def subscribe(self, groups: Sequence[Group], sink: Sink) -> None:
         """Modbus devices never speak up by themselves."""
         raise NotImplementedError("modbus is polled")
@@ -218,9 +223,11 @@ class ModbusDriver:
             return await dial(place.host, place.port, lambda peer: Link(clock, peer))
         if not place.path:
             return await dial(
-                place.host, place.port, lambda peer: LineLink(clock, peer, line, abandoned, gives_up=True)
+                place.host,
+                place.port,
+                lambda peer: LineLink(clock, peer, line, abandoned, gives_up=True, delays=self._delays),
             )
-        link = LineLink(clock, place.path, line, abandoned, gives_up=False)
+        link = LineLink(clock, place.path, line, abandoned, gives_up=False, delays=self._delays)
         open_port(place.path, line, link)
         return link
 

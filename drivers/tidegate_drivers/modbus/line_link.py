@@ -4,7 +4,7 @@
 
 Sources: MODBUS over Serial Line V1.02 §2.4.1 and §2.5.1, Modbus Application Protocol V1.1b3 §6 and §7.
 
-    idle ──ask──▶ pausing ──line was silent──▶ asked ──the reply──▶ idle
+    idle ──ask──▶ pausing ──line was silent──▶ asked ──the reply, or what is left of it──▶ idle
                                                  └── deadline ──▶ quiet, until the late reply can have passed ──▶ idle
 
 A frame is the reply when unit, function, byte count and checksum are right, wherever it lies among the bytes that came.
@@ -20,6 +20,7 @@ from typing import cast
 from tidegate.clock import Clock
 from tidegate.errors import NoAnswer, NotConnected, Refused
 from tidegate_drivers.modbus.abandoned import Abandoned
+from tidegate_drivers.modbus.delays import Delays
 from tidegate_drivers.modbus.framing import Found
 from tidegate_drivers.modbus.line import REPLY_BYTES_MAX, Line
 from tidegate_drivers.modbus.link import EXCEPTION_FLAG, EXCEPTIONS, OPEN, SILENT_MAX, Question, Reply
@@ -33,6 +34,8 @@ QUIET_S_MAX = 0.5
 TELL_S_MAX = 0.6
 # After the answer to another question, a read goes on when that took no longer. Its deadline is put off by as much.
 CATCH_UP_S_MAX = 0.25
+# A port was silent so long, and the usual time of a reply is over: what came was the reply, and is spoiled.
+SPOILED_S = 0.05
 # A line that is never silent is spoken into after so long.
 BABBLE_S_MAX = 0.1
 
@@ -52,12 +55,15 @@ class LineLink(asyncio.Protocol):
     `gives_up` says whether several silent questions in a row mean that the connection is dead: on TCP, not on a port.
     """
 
-    def __init__(self, clock: Clock, peer: str, line: Line, abandoned: Abandoned, gives_up: bool) -> None:
+    def __init__(
+        self, clock: Clock, peer: str, line: Line, abandoned: Abandoned, gives_up: bool, delays: Delays | None = None
+    ) -> None:
         self._clock = clock
         self._peer = peer
         self._line = line
         self._framing = line.framing
         self._abandoned = abandoned
+        self._delays = delays or Delays()
         self._silent_max = SILENT_MAX if gives_up else 0
         self._loop = asyncio.get_running_loop()
         # The clock of `ask`'s deadlines, in seconds.
@@ -78,6 +84,8 @@ class LineLink(asyncio.Protocol):
         self._timeout_s = self._until = self._sent_at = 0.0
         # From when on the line is free; from when on it is used even if it is not silent; when silence is told.
         self._free_at = self._use_at = self._tell_at = 0.0
+        # When the question under way is given up: at its deadline, or earlier when what came was its spoiled reply.
+        self._deadline = self._spoiled_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._silent = 0
         self._what = ""
@@ -168,6 +176,23 @@ class LineLink(asyncio.Protocol):
         found = self._find()
         if found is not None:
             self._take(found, now)
+        elif self._heard and self._line.baud:
+            self._doubt(now)
+
+    def _doubt(self, now: float) -> None:
+        """Something came that is not the reply, or not all of it. (Behind TCP, the rest may take any time.)"""
+        begun_at = self._sent_at + self._travel_s(len(self._sent)) + self._delays.within_s(self._of)
+        self._spoiled_at = max(now, begun_at + self._travel_s(self._reply_bytes())) + SPOILED_S
+        if self._spoiled_at < self._deadline and self._timer is not None and self._timer.when() >= self._deadline:
+            self._arm(self._spoiled_at)
+
+    def _travel_s(self, wire_bytes: int) -> float:
+        return wire_bytes * self._line.byte_s
+
+    def _reply_bytes(self) -> int:
+        """How long the reply to the question under way is on the wire, at most."""
+        reply_bytes = REPLY_BYTES_MAX if self._asked.reply_bytes == OPEN else HEAD_BYTES + self._asked.reply_bytes
+        return self._framing.wire_bytes(reply_bytes)
 
     def _find(self) -> Found | None:
         """The reply to the question under way, if it is there."""
@@ -203,17 +228,19 @@ class LineLink(asyncio.Protocol):
         self._heard = b""
         self._state, self._sent_at = State.ASKED, now
         self._transport.write(self._sent)
-        self._arm(min(self._until, now + self._timeout_s))
+        self._deadline, self._spoiled_at = min(self._until, now + self._timeout_s), math.inf
+        self._arm(self._deadline)
 
     def _take(self, found: Found, now: float) -> None:
         """Take the reply that was found, and ask what is to be asked next; when nothing is, wake the asker."""
         mono_us, asked = self._clock.mono_us(), self._asked
-        _, end, body = found
+        begin, end, body = found
         function = body[1]
         data = body[HEAD_BYTES - 1 if asked.reply_bytes == OPEN else HEAD_BYTES :]
         self._heard = self._heard[end:]
         self._state = State.IDLE
         self._free_at = now + self._line.pause_s
+        self._delays.answered(self._of, max(0.0, now - self._sent_at - self._travel_s(len(self._sent) + end - begin)))
         refused: Refused | NoAnswer | None = None
         if asked is not self._questions[self._next]:
             # It answered the other question: nothing older can come.
@@ -273,9 +300,7 @@ class LineLink(asyncio.Protocol):
 
     def _quiet_s(self) -> float:
         """How long the line is left alone after a question without a reply."""
-        reply_bytes = REPLY_BYTES_MAX if self._asked.reply_bytes == OPEN else HEAD_BYTES + self._asked.reply_bytes
-        reply_s = self._framing.wire_bytes(reply_bytes) * self._line.byte_s
-        return min(self._timeout_s, QUIET_S_MAX) + reply_s + self._line.pause_s
+        return min(self._timeout_s, QUIET_S_MAX) + self._travel_s(self._reply_bytes()) + self._line.pause_s
 
     def _passed(self) -> None:
         """The timer: what comes next follows from the state."""
@@ -289,13 +314,33 @@ class LineLink(asyncio.Protocol):
             else:
                 self._send(now)
         elif self._state is State.ASKED:
-            self._fell_silent(now)
+            if now < min(self._deadline, self._spoiled_at):
+                self._arm(min(self._deadline, self._spoiled_at))
+            elif now < self._deadline:
+                self._was_spoiled(now)
+            else:
+                self._fell_silent(now)
         elif now < min(self._free_at, self._tell_at):
             self._arm(min(self._free_at, self._tell_at))
         else:
             self._rest()
             self._waiting = None
             waiting.set_exception(NoAnswer(self._device, self._what))
+
+    def _was_spoiled(self, now: float) -> None:
+        """What came was what is left of the reply, after others talked: the line goes on at once.
+
+        Should the reply come all the same, it is a late one, and the unit's next is told from it as always.
+        """
+        self._abandoned.add(self._of, self._asked, now)
+        self._delays.spoil(self._device)
+        what = f"the reply of unit {self._unit} was spoiled: {len(self._heard)} bytes came that are none"
+        self._heard = b""
+        self._free_at = now + self._line.pause_s
+        self._rest()
+        waiting, self._waiting = self._waiting, None
+        assert waiting is not None
+        waiting.set_exception(NoAnswer(self._device, what))
 
     def _fell_silent(self, now: float) -> None:
         """The deadline: nothing is asked until the late reply can have passed."""
@@ -308,6 +353,7 @@ class LineLink(asyncio.Protocol):
         if self._echo:
             self._what += "; the echo of the question did not come either"
         elif self._heard:
+            self._delays.spoil(self._device)
             self._what += (
                 f", and {len(self._heard)} bytes came that are no reply to it: noise, other line settings, or "
             )
