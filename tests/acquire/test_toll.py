@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from random import Random
 
 from tests.acquire.test_poller import play
@@ -86,6 +86,24 @@ def test_every_dead_unit_of_a_full_line_is_tried_in_its_turn_and_found_when_it_i
     assert 4 == len(tried)
     assert max(tried.values()) - min(tried.values()) <= 1
     assert {"up"} == {one.state for one in status.values()}
+
+
+def test_noise_on_a_full_line_does_not_keep_what_is_down_from_being_tried() -> None:
+    scene, chance = Scene(), Random(3)
+
+    async def spoiled(group: Group) -> None:
+        await asyncio.sleep(READ_S)
+        raise NoAnswer(group.device, "spoiled")
+
+    def before(group: Group, now_s: float) -> Awaitable[None] | None:
+        return spoiled(group) if group.device != "bad" and chance.random() < 0.1 else None
+
+    scene.before = before
+    scene.answer = lambda group, now_s: 99.0 if group.device == "bad" else READ_S
+    plant = [machine(f"well{i}", interval_s=0.5, deadline_s=TIMEOUT_S) for i in range(10)]
+    play([*plant, machine("bad", interval_s=0.5, deadline_s=TIMEOUT_S)], scene, LASTS_S)
+
+    assert sum(device == "bad" for device, _, _ in scene.reads) >= 10
 
 
 def test_a_healthy_unit_whose_replies_are_spoiled_at_times_never_rests() -> None:

@@ -16,14 +16,14 @@ import time
 from random import Random
 
 from tests.campaigns.checker import Finding
-from tests.campaigns.line_play import BABBLE_S, BAD, Played, play_on_ports, play_virtually
+from tests.campaigns.line_play import BABBLE_S, BABBLING, BAD, Played, play_on_ports, play_virtually
 
 KEEPS = 0.95
 # On a full line each unit is due far more often than it can be read; with slack the line is busy for half of the time.
 FULL_S, SLACK_S = 0.5, 2.5
 # How often the babbling unit may talk on average, told beside the claim: what no gateway can help shows here.
 OTHER_BABBLES_S = (5.0, 2.0, 1.0)
-OTHER_S = 600.0
+OTHER_S = 1200.0
 HOURS, PORT_S = 1.0, 240.0
 
 
@@ -39,10 +39,11 @@ def judged(name: str, alone: Played, beside: Played) -> list[Finding]:
             f"{name}: healthy units read {beside.rate:.2f} times a second of {alone.rate:.2f} without the bad ones, "
             f"{share:.1%} (limit {KEEPS:.0%}); the one that lost most keeps {slowest:.1%}",
         ),
-        Finding(not wrong, f"{name}: {wrong} wrong values of {alone.values + beside.values:,}"),
+        Finding(not wrong, f"{name}: {wrong} wrong values of {alone.values + beside.values:,} of healthy units"),
         Finding(
             len(beside.tried) == len(BAD) and not beside.stayed_down,
-            f"{name}: reads of bad units: {bad}; spoiled by {beside.babbles} babbles: {beside.spoiled}; "
+            f"{name}: reads of bad units: {bad} ({beside.chanced} met what {BABBLING} babbled just then); "
+            f"spoiled by {beside.babbles} babbles: {beside.spoiled}; "
             f"healthy units down at the end: {beside.stayed_down}",
         ),
     ]
@@ -55,8 +56,8 @@ def virtually(seed: int, hours: float) -> list[Finding]:
         alone = play_virtually(Random(seed), interval_s, hours * 3600, bad=False, babble_s=0.0)
         beside = play_virtually(Random(seed), interval_s, hours * 3600, bad=True, babble_s=BABBLE_S)
         findings += judged(f"{name} ({hours:g} h virtual)", alone, beside)
-        for babble_s in OTHER_BABBLES_S:
-            other = play_virtually(Random(seed), interval_s, min(OTHER_S, hours * 900), bad=True, babble_s=babble_s)
+        for babble_s in OTHER_BABBLES_S if hours >= HOURS else ():
+            other = play_virtually(Random(seed), interval_s, OTHER_S, bad=True, babble_s=babble_s)
             print(
                 f"  {name}: with a babble each {babble_s:g} s instead of {BABBLE_S:g} s they would keep "
                 f"{other.rate / alone.rate:.1%}, {other.wrong} wrong values",

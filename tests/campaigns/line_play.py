@@ -32,7 +32,10 @@ SLOT_BYTES = 8
 
 @dataclass(slots=True)
 class Played:
-    """What one play showed. `by_unit` counts the good frames of each healthy unit."""
+    """What one play showed. `by_unit` counts the good frames of each healthy unit.
+
+    `chanced` are replies of the babbling unit that came just when it was asked.
+    """
 
     lasted_s: float
     by_unit: Counter[int] = field(default_factory=Counter)
@@ -42,6 +45,7 @@ class Played:
     spoiled: int = 0
     babbles: int = 0
     stayed_down: int = 0
+    chanced: int = 0
 
     @property
     def rate(self) -> float:
@@ -63,7 +67,10 @@ class Judge:
         done.set_result(1)
         unit, medium = int(frame.device.removeprefix("unit")), self.medium
         assert medium is not None
-        if frame.status == bytes(4):
+        if unit == BABBLING:
+            # It talked in the form of a reply, under its own number, while it was asked: it is what the unit says.
+            self.played.chanced += frame.status == bytes(4)
+        elif frame.status == bytes(4):
             slots = [
                 int.from_bytes(frame.values[at : at + SLOT_BYTES], "little")
                 for at in range(0, len(frame.values), SLOT_BYTES)

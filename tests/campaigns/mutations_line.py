@@ -2,13 +2,13 @@
 
 from tests.campaigns.mutations_table import Mutation, tests
 
-LINE = ("tests.campaigns.line", "--hours", "0.15", "--port-s", "0", "--seed", "1")
+LINE = ("tests.campaigns.line", "--hours", "0.4", "--port-s", "0", "--seed", "1")
 
 SHARED_LINES = (
     Mutation(
         "units that fail may take all of a full line",
         "agent/tidegate/acquire/toll.py",
-        "PRESSED_SHARE = 0.03\n",
+        "PRESSED_SHARE = 0.02\n",
         "PRESSED_SHARE = 0.9\n",
         LINE,
         ("healthy units read",),
@@ -32,8 +32,8 @@ SHARED_LINES = (
     Mutation(
         "units that answer now and then are read at their pace on a full line",
         "agent/tidegate/acquire/toll.py",
-        "        return turn.lost_us > max(ALLOWANCE_US, 2 * took_us)\n",
-        "        return False\n",
+        "        costly = turn.lost_us > max(ALLOWANCE_US, 2 * took_us)\n",
+        "        costly = False\n",
         tests("tests/acquire/test_toll.py"),
         ("test_units_that_answer_now_and_then_take_no_more",),
     ),

@@ -44,7 +44,7 @@ CAMPAIGNS = (
     Campaign("disk", ("tests.campaigns.storage", "5"), "5 of each fault", 240),
     Campaign("modbus", ("tests.campaigns.modbus", "300000"), "300,000 replies", 240),
     Campaign("rtu", ("tests.campaigns.rtu", "100000", "--ports", "2000"), "100,000 replies", 240),
-    Campaign("line", ("tests.campaigns.line", "--hours", "0.3", "--port-s", "0"), "32 units, 0.3 h", 240),
+    Campaign("line", ("tests.campaigns.line", "--hours", "0.5", "--port-s", "0"), "32 units, 0.5 h", 240),
     Campaign("kill", ("tests.campaigns.kill", "25"), "25 kills", 240),
     Campaign("broker", ("tests.campaigns.broker", "3"), "10 faults, 3 kills", 360),
     Campaign("outage", ("tests.campaigns.outage", "--outage-s", "20"), "2 of 20 s", 300),

@@ -1,7 +1,7 @@
 """Toll: what units that fail may cost the others of their bus. It reads nothing and waits for nothing.
 
-    a failed read ──▶ the bus's account: nothing that rests is tried before it is paid off, at a share of the time
-                 └──▶ its turn's account: past its allowance it rests, though some of its reads come through
+    a failed read ──▶ its turn's account: past its allowance it rests, though some of its reads come through
+      └─ of what rests ──▶ the bus's account: nothing that rests is tried before it is paid off, at a share of the time
 
 As long as nobody else loses a cycle, the bus has slack, and failing costs nobody: then only trying is limited.
 """
@@ -12,7 +12,7 @@ from tidegate.acquire.turn import Owner, Turn
 
 # On a bus with slack, trying what is down takes at most this share of its time, however many there are.
 PROBE_SHARE = 0.1
-# On a bus whose other units lose cycles all failed reads together take no more than this, those of flapping units too.
+# On a bus whose other units lose cycles all that rests takes no more than this together, flapping units too.
 PRESSED_SHARE = 0.02
 # So long after the last cycle that another unit lost a bus counts as pressed.
 PRESSED_US = 600_000_000
@@ -81,11 +81,14 @@ class Toll(Generic[Owner]):
             return False
         if not self.pressed(now_us):
             return False
-        self._owe(now_us, took_us)
         regained_us = round((now_us - turn.lost_at_us) * REGAINED_SHARE)
         turn.lost_us = max(0, turn.lost_us - regained_us) + took_us
         turn.lost_at_us = now_us
-        return turn.lost_us > max(ALLOWANCE_US, 2 * took_us)
+        costly = turn.lost_us > max(ALLOWANCE_US, 2 * took_us)
+        if costly:
+            # What is well and fails at times pays nothing: noise on the line must not keep others from being tried.
+            self._owe(now_us, took_us)
+        return costly
 
     def _owe(self, now_us: int, took_us: int) -> None:
         begin_us = max(now_us, self._owed_until_us) if self.pressed(now_us) else now_us
