@@ -86,6 +86,7 @@ def delivered(scene: Scene) -> int:
 def usual(folder: Path, block: bool) -> Spent:
     """The naive gateway on the same plant and broker."""
     load = Load(units=NAIVE_UNITS, registers=REGISTERS, interval_ms=1000)
+    folder.mkdir(exist_ok=True)
     scene = Scene(folder, load, Mosquitto(folder / "broker"))
     out = folder / "naive.json"
     try:

@@ -11,13 +11,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from demo.broker import Mosquitto
 from demo.child import Child, ChildFailed, python, wait_for
-from tests.bench.chain import START_DEADLINE_S, STOP_DEADLINE_S, cpu_s, delivered
-from tests.bench.figures import ROOT, Figure
+from tests.bench.chain import START_DEADLINE_S, STOP_DEADLINE_S, cpu_s, delivered, usual
+from tests.bench.figures import ROOT, Figure, against
 from tests.campaigns.scene import Load, Scene
 
 STRETCHES = 3
@@ -36,13 +36,15 @@ SOURCE = Path(__file__).parent / "probe_columns.pyx"
 class Shape:
     """So many units of so many registers, each polled at this interval; each has an address of its own.
 
-    Ours learns to have all requests of a poll in flight at a time, as the probe has them.
+    Ours learns to have all requests of a poll in flight at a time, as the probe has them. `times_cheaper_min` is how
+    much cheaper than a pymodbus call per tag it is to be (0: nothing is claimed).
     """
 
     name: str
     units: int
     registers: int
     interval_ms: int
+    times_cheaper_min: float = 0.0
 
     @property
     def load(self) -> Load:
@@ -50,11 +52,12 @@ class Shape:
         return Load(self.units, self.registers, self.interval_ms, buses=self.units)
 
 
+# Where the usual way costs 88 µs a reading, 2 and 0.6 are asked of a gateway: what that is here follows from it.
 SHAPES = (
     Shape("10,000 readings/s, 100 x 125", 100, 125, 1250),
     Shape("100,000 readings/s, 100 x 125", 100, 125, 125),
-    Shape("10,000 readings/s, 10 x 1,000", 10, 1000, 1000),
-    Shape("100,000 readings/s, 10 x 1,000", 10, 1000, 100),
+    Shape("10,000 readings/s, 10 x 1,000", 10, 1000, 1000, 44.0),
+    Shape("100,000 readings/s, 10 x 1,000", 10, 1000, 100, 147.0),
 )
 
 
@@ -135,17 +138,24 @@ def measure() -> tuple[list[Figure], bool]:
     figures = []
     for shape in SHAPES:
         with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as place:
-            both = Beside(Path(place), shape)
+            folder = Path(place)
+            tags = [usual(folder / "before", block=False).us] if shape.times_cheaper_min else []
+            both = Beside(folder, shape)
             try:
                 ours, probes = both.measure()
             finally:
                 both.close()
+            tags += [usual(folder / "after", block=False).us] if shape.times_cheaper_min else []
         ratio = statistics.median(a / b for a, b in zip(ours, probes, strict=True))
         value, baseline = statistics.median(ours), statistics.median(probes)
         print(f"  paced, {shape.name}: ours {_list(ours)}, probe {_list(probes)} µs CPU a reading", flush=True)
         beside = f"the probe {baseline:.3f}: {ratio:.2f} times (at most {RATIO_MAX:g})"
         name, unit = f"paced, {shape.name}", "µs CPU a reading"
         figures.append(Figure(name, value, unit, baseline, holds=ratio <= RATIO_MAX, beside=beside))
+        if tags:
+            cheaper = against(f"{name}, a call per tag", unit, ours, tags)
+            holds = (cheaper.ratio or 0) >= shape.times_cheaper_min
+            figures.append(replace(cheaper, holds=holds, beside=f"(at most 1/{shape.times_cheaper_min:.0f})"))
     return figures, all(figure.holds for figure in figures)
 
 
