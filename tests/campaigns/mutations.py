@@ -26,6 +26,7 @@ from tests.campaigns.mutations_surveys import SURVEYS
 from tests.campaigns.mutations_table import MUTATIONS, Mutation
 from tests.campaigns.mutations_transports import TRANSPORTS
 from tests.campaigns.mutations_types import TYPES
+from tests.campaigns.mutations_writes import WRITES
 
 SOURCES = ("agent", "drivers")
 # What compiling a twin needs beside the sources.
@@ -132,7 +133,7 @@ def failing(said: str) -> list[str]:
 
 def chosen(wanted: Sequence[str]) -> list[tuple[int, Mutation]]:
     """Mutations by number (from 1) or by words of their name; all of them when nothing is wanted."""
-    numbered = list(enumerate((*MUTATIONS, *PLANS, *TRANSPORTS, *LOCKS, *SURVEYS, *TYPES, *SHARED_LINES), 1))
+    numbered = list(enumerate((*MUTATIONS, *PLANS, *TRANSPORTS, *LOCKS, *SURVEYS, *TYPES, *SHARED_LINES, *WRITES), 1))
     if not wanted:
         return numbered
     return [(n, m) for n, m in numbered if any(w == str(n) or (not w.isdigit() and w in m.name) for w in wanted)]

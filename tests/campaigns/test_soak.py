@@ -13,9 +13,10 @@ from tests.campaigns.mutations_surveys import SURVEYS
 from tests.campaigns.mutations_table import MUTATIONS, Mutation
 from tests.campaigns.mutations_transports import TRANSPORTS
 from tests.campaigns.mutations_types import TYPES
+from tests.campaigns.mutations_writes import WRITES
 from tests.campaigns.whole import CAMPAIGNS, claims
 
-ALL = (*MUTATIONS, *PLANS, *TRANSPORTS, *LOCKS, *SURVEYS, *TYPES)
+ALL = (*MUTATIONS, *PLANS, *TRANSPORTS, *LOCKS, *SURVEYS, *TYPES, *WRITES)
 MINUTES = 10
 
 

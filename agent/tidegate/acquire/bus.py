@@ -17,6 +17,7 @@ from tidegate.acquire.counted import counted
 from tidegate.acquire.driver import Driver, Sink
 from tidegate.acquire.losses import Losses
 from tidegate.acquire.opening import Opening
+from tidegate.acquire.queue import Queue
 from tidegate.acquire.reader import CutOff, MisfitFrame, Reader, kind_of
 from tidegate.acquire.refused import RefusedTags
 from tidegate.acquire.toll import Toll
@@ -74,7 +75,7 @@ class Bus:
         # For whoever looks whether it still moves: what it got done, reads under way, and whether it may well wait.
         self._moved = self._busy = 0
         self._pausing = True
-        self._queue: deque[Turn[Unit]] = deque()
+        self._queue: Queue[Unit] = Queue()
         self._idle: deque[asyncio.Future[None]] = deque()
         self._readers: list[Reader] = []
         self._toll: Toll[Unit] = Toll(self._driver.connections, len(devices) == 1)
@@ -93,7 +94,7 @@ class Bus:
             if (probe is turn or self._toll.pressed(now_us)) and (until_us := self._toll.wait_until_us(turn, now_us)):
                 self._rest(turn, until_us)
                 return
-        self._queue.append(turn)
+        self._queue.put(turn)
         while self._idle:
             idle = self._idle.popleft()
             if not idle.done():
@@ -130,10 +131,9 @@ class Bus:
         """Read nothing more; whether reads may be under way, so that it pays to wait for `run` to return."""
         self._stopping = True
         serving, self._serving = self._serving, False
-        for turn in self._queue:
+        for turn in self._queue.clear():
             # Cycles that passed while it rested or was held up are still to be counted.
             turn.parked = True
-        self._queue.clear()
         self._wake_all()
         return serving
 
@@ -209,9 +209,8 @@ class Bus:
 
     async def _lost(self, why: str) -> None:
         """The bus is gone. If it had worked it is opened again at once; else its units are out, and it waits."""
-        for turn in self._queue:
+        for turn in self._queue.clear():
             turn.parked = True
-        self._queue.clear()
         await self._opening.hang_up()
         if self._worked:
             self._worked = False
@@ -230,7 +229,7 @@ class Bus:
             if self._queue:
                 self._busy += 1
                 try:
-                    await self._take(self._queue.popleft(), reader)
+                    await self._take(self._queue.take(), reader)
                 finally:
                     self._busy -= 1
                     self._moved += 1

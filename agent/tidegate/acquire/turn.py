@@ -15,6 +15,7 @@ class Turn(Generic[Owner]):
     `due_us` is the cycle to be read next. The cycles of a parked turn pass: it is on no wheel and in no queue, since
     its bus or its device is gone. So do those of a resting turn, that failed and waits on the wheel to be tried again.
     `failures` are those in a row. `lost_us` of the bus's time were lost by failures lately, counted at `lost_at_us`.
+    `came` is its number in the order of those that came into its queue.
     """
 
     unit: Owner
@@ -25,6 +26,7 @@ class Turn(Generic[Owner]):
     failures: int = 0
     lost_us: int = 0
     lost_at_us: int = 0
+    came: int = 0
     interval_us: int = field(init=False)
     deadline_us: int = field(init=False)
 
