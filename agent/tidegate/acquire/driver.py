@@ -149,6 +149,20 @@ class Listens(Protocol):
 
 
 @runtime_checkable
+class ExplainsWrites(Protocol):
+    """What a driver may offer besides, that knows how a value would be put into a device."""
+
+    @classmethod
+    def explain_write(cls, device: Device, tag: int, value: object) -> list[str]:
+        """What a write of this value would send, and what would be read back, for people; it opens nothing.
+
+        The value is in the tag's unit: bool, text, or a number, best a Decimal. Raises ValueError, which says why the
+        device can't be given it; whether it may be is not the driver's affair.
+        """
+        ...
+
+
+@runtime_checkable
 class NamesFiles(Protocol):
     """What a driver may offer besides, some of whose options name files, such as certificates.
 

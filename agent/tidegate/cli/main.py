@@ -20,6 +20,7 @@ COMMANDS = {
     "scan": "Ask a network or a serial line who is there.",
     "sniff": "Listen to a serial line, and show what its units are asked and say.",
     "orders": "Show a value in every type and byte order, and mark the plausible ones.",
+    "write": "Show what a write would send to a machine (--dry-run); a real one does not exist yet.",
     "profile": "Look into the device profiles, and try them.",
     "ports": "List serial ports, the names by which they stay found, and who has them open.",
     "doctor": "Look at this machine, its disk, clock and brokers; each finding with its remedy.",

@@ -12,6 +12,7 @@ from tidegate_drivers.modbus.quirks import Quirks, check_quirks
 from tidegate_drivers.modbus.settings import Settings, parse_device
 from tidegate_drivers.modbus.tags import parse_points
 from tidegate_drivers.modbus.tls import OF_TLS, check_files
+from tidegate_drivers.modbus.write import check_writes
 from tidegate_drivers.modbus.zone import COLUMN
 
 
@@ -30,7 +31,7 @@ def check(devices: Sequence[Device]) -> list[Problem]:
         if table not in seen:
             seen.add(table)
             points, found = parse_points(device, registers_max)
-            problems += found
+            problems += found + check_writes(device.table.tags, points)
             if settings is not None:
                 problems += check_quirks(device, points, settings.quirks, registers_max)
         if settings is None:

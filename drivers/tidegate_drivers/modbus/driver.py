@@ -26,6 +26,7 @@ from tidegate_drivers.modbus.line_link import LineLink
 from tidegate_drivers.modbus.link import OPEN, Link
 from tidegate_drivers.modbus.pace import Pace
 from tidegate_drivers.modbus.plan import plan
+from tidegate_drivers.modbus.point import REGISTERS_MAX
 from tidegate_drivers.modbus.poll import Machine, Poll
 from tidegate_drivers.modbus.port import open_port
 from tidegate_drivers.modbus.refusals import Refusals
@@ -33,6 +34,7 @@ from tidegate_drivers.modbus.settings import parse_device
 from tidegate_drivers.modbus.switchboard import Post, join, leave
 from tidegate_drivers.modbus.tags import in_zone, parse_points, parse_tag
 from tidegate_drivers.modbus.tls import FILES, Tls, TlsLink, handshake_words
+from tidegate_drivers.modbus.write import explain, make
 
 # How long one opening waits for a device that dials in, below the deadline of whoever opens.
 CALL_DEADLINE_S = 12.0
@@ -96,6 +98,15 @@ class ModbusDriver:
     def plan(cls, devices: Sequence[Device]) -> list[BusPlan]:
         """What the buses of these devices will be asked, and how long that takes them; see foresight.py."""
         return Foresight(devices).plans()
+
+    @classmethod
+    def explain_write(cls, device: Device, tag: int, value: object) -> list[str]:
+        """The request of a write, its right reply, and what would be read back; see write.py."""
+        settings, problems = parse_device(device)
+        point, found = parse_tag(device.table.tags[tag], settings.registers_max if settings else REGISTERS_MAX)
+        if settings is None or point is None:
+            raise ValueError("; ".join(problem.what for problem in [*problems, *found]))
+        return explain(device.table.tags[tag], point, settings.unit, make(device.table.tags[tag], point, value))
 
     @property
     def connections(self) -> int:

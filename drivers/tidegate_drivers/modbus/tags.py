@@ -33,6 +33,9 @@ from tidegate_drivers.modbus.point import (
 )
 from tidegate_drivers.modbus.zone import COLUMN, known_zone
 
+# How a tag is written: with the functions for one coil or register where it is one, and only what can be held.
+SINGLE, MULTIPLE = "single", "multiple"
+EXACT, NEAREST = "exact", "nearest"
 STRING_BYTES_MAX = 2 * REGISTERS_MAX
 
 PREFIXED = re.compile(r"(HR|IR|CO|DI)\s*(0x[0-9a-f]{1,4}|\d{1,5})", re.IGNORECASE)
@@ -56,6 +59,8 @@ def parse_tag(tag: Tag, registers_max: int = REGISTERS_MAX) -> tuple[Point | Non
     absent = parse_absent(options, tag.raw, bcd) if layout is None or not options.text("na") else ()
     encoding = ENCODINGS[options.word("encoding", UTF8, ENCODINGS)]
     element, step = _parse_element(options)
+    options.word("write_function", SINGLE, (SINGLE, MULTIPLE))
+    options.word("rounding", EXACT, (EXACT, NEAREST))
     options.refuse_unknown()
     if place is None:
         return None, options.problems
