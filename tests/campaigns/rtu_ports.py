@@ -27,7 +27,7 @@ from tidegate.model.frame import Frame
 from tidegate.model.gap import Gap
 from tidegate_drivers.modbus.driver import ModbusDriver
 
-HOSTILE, HONEST_LINES = 90, 6
+HOSTILE, HONEST_LINES = 240, 6
 INTERVAL_S, DEADLINE_S = 0.5, 5.0
 TIMEOUT_S = 0.25
 BAUD = "115200"
