@@ -107,9 +107,8 @@ class HostileLine:
         said = b"".join(piece for _, piece in reply.pieces)
         last = self._voice.last.get(asked.unit, b"")
         form = asked.unit, asked.function, asked.data_bytes
-        right = replies_in(self._framing, last, *form)
-        # Of few bits, those of a wrong reply may be the right ones too.
-        right += [asked.body()[3:]] if reply.right is not None else []
+        # Of few bits, those of a wrong reply may be the right ones too, or those of the reply before.
+        right = [asked.body()[3:], *replies_in(self._framing, last, *form)] if reply.right is not None else []
         return [data for data in replies_in(self._framing, said, *form) if data not in right]
 
     def _wait(self) -> None:
