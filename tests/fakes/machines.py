@@ -10,6 +10,7 @@ from tidegate.model.device import Device, Group
 from tidegate.model.frame import I64, U32, Frame
 from tidegate.model.gap import Gap
 from tidegate.model.tag import Tag, TagTable, Type
+from tidegate.model.written import Written
 
 TAGS = 4
 
@@ -108,7 +109,7 @@ class Scripted:
     async def subscribe(self, groups: Sequence[Group], sink: object) -> None:
         raise NotImplementedError
 
-    async def write(self, device: str, tag: int, value: object) -> None:
+    async def write(self, device: str, tag: int, value: object, within_s: float) -> Written:
         raise NotImplementedError
 
     async def close(self) -> None:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from random import Random
 
 from tidegate.acquire.backoff import Backoff
@@ -17,6 +18,8 @@ from tidegate.acquire.counted import counted
 from tidegate.acquire.driver import Driver, Sink
 from tidegate.acquire.losses import Losses
 from tidegate.acquire.opening import Opening
+from tidegate.acquire.orders import Orders
+from tidegate.acquire.permission import forbidden
 from tidegate.acquire.queue import Queue
 from tidegate.acquire.reader import CutOff, MisfitFrame, Reader, kind_of
 from tidegate.acquire.refused import RefusedTags
@@ -29,6 +32,7 @@ from tidegate.model.device import Device
 from tidegate.model.frame import Frame
 from tidegate.model.gap import Why
 from tidegate.model.progress import Progress
+from tidegate.model.written import Result, Written
 
 # How long readers may take to hand over what they have read, when their bus closes.
 LEAVE_S = 10.0
@@ -76,6 +80,7 @@ class Bus:
         self._moved = self._busy = 0
         self._pausing = True
         self._queue: Queue[Unit] = Queue()
+        self._orders = Orders()
         self._idle: deque[asyncio.Future[None]] = deque()
         self._readers: list[Reader] = []
         self._toll: Toll[Unit] = Toll(self._driver.connections, len(devices) == 1)
@@ -95,11 +100,17 @@ class Bus:
                 self._rest(turn, until_us)
                 return
         self._queue.put(turn)
-        while self._idle:
-            idle = self._idle.popleft()
-            if not idle.done():
-                idle.set_result(None)
-                return
+        self._wake_one()
+
+    async def write(self, device: str, tag: int, value: bool | str | Decimal, within_s: float) -> Written:
+        """Put a value into a tag, ahead of all reads, once, if it may have it; what became of it."""
+        unit = next(unit for unit in self.units if unit.device.name == device)
+        why = unit.locked or forbidden(unit.device.table.tags[tag], value)
+        if why:
+            return Written(Result.FORBIDDEN, why)
+        if not self._serving:
+            return Written(Result.NOT_SENT, f"{self.name} is not connected")
+        return await self._orders.give(device, tag, value, within_s, self._clock.mono_us, self._wake_one)
 
     def cut_off(self, now_us: int) -> None:
         """End the reads whose driver does not keep its deadline."""
@@ -134,6 +145,7 @@ class Bus:
         for turn in self._queue.clear():
             # Cycles that passed while it rested or was held up are still to be counted.
             turn.parked = True
+        self._orders.end(f"{self.name} is closed")
         self._wake_all()
         return serving
 
@@ -211,6 +223,7 @@ class Bus:
         """The bus is gone. If it had worked it is opened again at once; else its units are out, and it waits."""
         for turn in self._queue.clear():
             turn.parked = True
+        self._orders.end(why)
         await self._opening.hang_up()
         if self._worked:
             self._worked = False
@@ -226,10 +239,14 @@ class Bus:
 
     async def _work(self, reader: Reader) -> None:
         while self._serving:
-            if self._queue:
+            if self._orders or self._queue:
                 self._busy += 1
                 try:
-                    await self._take(self._queue.take(), reader)
+                    order = self._orders.take(self._clock.mono_us())
+                    if order is not None:
+                        await reader.obey(order, self._clock.mono_us())
+                    elif self._queue:
+                        await self._take(self._queue.take(), reader)
                 finally:
                     self._busy -= 1
                     self._moved += 1
@@ -351,6 +368,13 @@ class Bus:
         except Shed as shed:
             # The buffer has told the gap already.
             log.warning("%s", shed)
+
+    def _wake_one(self) -> None:
+        while self._idle:
+            idle = self._idle.popleft()
+            if not idle.done():
+                idle.set_result(None)
+                return
 
     def _wake_all(self) -> None:
         while self._idle:

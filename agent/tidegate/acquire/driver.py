@@ -22,6 +22,7 @@ from tidegate.model.busplan import BusPlan
 from tidegate.model.device import Device, Group
 from tidegate.model.frame import Frame
 from tidegate.model.refused import RefusedTag
+from tidegate.model.written import Written
 
 DRIVER_CONTRACT = 1
 ENTRY_POINTS = "tidegate.drivers"
@@ -91,8 +92,14 @@ class Driver(Protocol):
         Raises NotImplementedError where the driver only polls.
         """
 
-    async def write(self, device: str, tag: int, value: object) -> None:
-        """Write one tag. Raises NotImplementedError where the driver can't write."""
+    async def write(self, device: str, tag: int, value: object, within_s: float) -> Written:
+        """Write one tag of a device, once, and say what became of it; nothing of that is an error.
+
+        The value is as `explain_write` takes it. It counts as a read of the bus, and is done `within_s`. Only a tag
+        whose access is write is written. Raises NotConnected while nothing was sent, and NotImplementedError where the
+        driver can't write.
+        """
+        ...
 
     async def close(self) -> None:
         """Let go of the bus; safe to call in any state, more than once."""

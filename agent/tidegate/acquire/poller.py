@@ -7,6 +7,7 @@ wheel ──▶ bus (one a TCP address, serial line, server) ──▶ driver �
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from random import Random
 
 from tidegate.acquire.bus import Bus
@@ -22,6 +23,7 @@ from tidegate.clock import Clock
 from tidegate.model.device import Device
 from tidegate.model.gap import Gap
 from tidegate.model.progress import Progress
+from tidegate.model.written import Written
 
 # How often the poller looks for reads that overrun their deadline, and tells what is lost.
 WATCH_US = 500_000
@@ -99,6 +101,10 @@ class Poller:
         """How many devices are up, and how many are out; those that were not tried yet are neither."""
         states = [unit.state for unit in self._units]
         return states.count(UP), states.count(DOWN) + states.count(BACKING_OFF)
+
+    async def write(self, device: str, tag: int, value: bool | str | Decimal, within_s: float) -> Written:
+        """Put a value into a tag, by its index in the device's table; see Bus.write. Raises KeyError for no device."""
+        return await self._bus_of[device].write(device, tag, value, within_s)
 
     def plan(self, devices: Sequence[Device]) -> Change:
         """What another list of devices would change. Raises ConfigError when a driver refuses; changes nothing."""

@@ -5,9 +5,11 @@ import logging
 from typing import cast
 
 from tidegate.acquire.driver import Driver
+from tidegate.acquire.orders import Order
 from tidegate.errors import DriverError, InvalidReply, NoAnswer, NotConnected, Refused
 from tidegate.model.device import Group
 from tidegate.model.frame import Frame
+from tidegate.model.written import Result, Written
 
 # The driver keeps the group's deadline itself; this much later the reader gives up on the driver.
 DEADLINE_MARGIN_US = 1_000_000
@@ -66,6 +68,28 @@ class Reader:
             raise DriverError(group.device, f"the driver failed: {error!r}") from error
         finally:
             self._until_us = NEVER_US
+
+    async def obey(self, order: Order, now_us: int) -> None:
+        """Write what was ordered, and tell what became of it. Raises NotConnected when the bus is gone."""
+        within_s = (order.until_us - now_us) / 1e6
+        try:
+            async with asyncio.timeout(within_s + DEADLINE_MARGIN_US / 1e6):
+                order.tell(await self._driver.write(order.device, order.tag, order.value, within_s))
+        except NotConnected as error:
+            order.tell(Written(Result.NOT_SENT, error.what))
+            raise
+        except NotImplementedError as error:
+            order.tell(Written(Result.FORBIDDEN, f"its driver can't write: {error}"))
+        except TimeoutError:
+            late = f"the driver was not done within {within_s:g} s and a margin"
+            order.tell(Written(Result.UNKNOWN, late))
+            raise CutOff(order.device, late) from None
+        except asyncio.CancelledError:
+            order.tell(Written(Result.UNKNOWN, "the bus was closed while it was under way"))
+            raise
+        except Exception as error:
+            log.exception("the driver failed to write to %s", order.device)
+            order.tell(Written(Result.UNKNOWN, f"the driver failed: {error!r}"))
 
     def cut_off(self, now_us: int) -> None:
         """End the read under way if its driver does not keep its deadline."""

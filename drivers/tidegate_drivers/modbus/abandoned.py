@@ -7,6 +7,7 @@ what they were asked: with that reply, or a refusal of it, nothing older can com
 from struct import Struct
 
 from tidegate_drivers.modbus.link import OPEN, Question
+from tidegate_drivers.modbus.open_reply import WRITES
 
 QUESTION = Struct(">BHH")
 # After so long no reply comes any more. A unit that never answers the other question is silent that long, not for ever.
@@ -38,14 +39,15 @@ class Abandoned:
 
     def first(self, unit: int, question: Question, now: float) -> Question | None:
         """What the unit must be asked before this question, or None: no late reply can be taken for its own."""
-        if question.reply_bytes == OPEN:
+        function, address = question.pdu[0], int.from_bytes(question.pdu[1:3], "big")
+        if question.reply_bytes == OPEN and function not in WRITES:
             # Who a unit is does not change with the question; no reply to another function has its form.
             return None
         kept = self._asked.get(unit, {})
-        function, address, _ = QUESTION.unpack(question.pdu)
         at = kept.get((function, question.reply_bytes))
         if at is None or now - at >= KEPT_S:
             return None
+        function = WRITES.get(function, function)
         step = 1 if function in OF_BITS else REGISTER_BYTES
         # The shortest, which nearly always asks for a part of what is to be read; else what was asked longest ago.
         counts = [count for count in range(step, REPLY_BYTES_MAX + 1, step) if count != question.reply_bytes]

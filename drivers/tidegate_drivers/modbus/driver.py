@@ -13,6 +13,7 @@ from tidegate.model.busplan import BusPlan
 from tidegate.model.device import Device, Group
 from tidegate.model.frame import Frame
 from tidegate.model.refused import RefusedTag
+from tidegate.model.written import Result, Written
 from tidegate_drivers.modbus import config
 from tidegate_drivers.modbus.abandoned import Abandoned
 from tidegate_drivers.modbus.address import parse_place
@@ -29,10 +30,11 @@ from tidegate_drivers.modbus.plan import plan
 from tidegate_drivers.modbus.point import REGISTERS_MAX
 from tidegate_drivers.modbus.poll import Machine, Poll
 from tidegate_drivers.modbus.port import open_port
+from tidegate_drivers.modbus.put import Receiver, put
 from tidegate_drivers.modbus.refusals import Refusals
 from tidegate_drivers.modbus.settings import parse_device
 from tidegate_drivers.modbus.switchboard import Post, join, leave
-from tidegate_drivers.modbus.tags import in_zone, parse_points, parse_tag
+from tidegate_drivers.modbus.tags import in_zone, parse_points, parse_tag, readback
 from tidegate_drivers.modbus.tls import FILES, Tls, TlsLink, handshake_words
 from tidegate_drivers.modbus.write import explain, make
 
@@ -193,9 +195,23 @@ class ModbusDriver:
         """Modbus devices never speak up by themselves."""
         raise NotImplementedError("modbus is polled")
 
-    async def write(self, device: str, tag: int, value: object) -> None:
-        """This driver only reads."""
-        raise NotImplementedError("modbus is only read")
+    async def write(self, device: str, tag: int, value: object, within_s: float) -> Written:
+        """Write one tag, once, and read it back; see Driver.write and put.py. It counts as a read."""
+        settings, machine = self._settings[device], self._machine(device)
+        found, point = self._devices[device].table.tags[tag], self._points[device][tag]
+        if found.access != "write":
+            return Written(Result.FORBIDDEN, f"access of {found.name} is {found.access}")
+        try:
+            write = make(found, point, value)
+        except ValueError as wrong:
+            return Written(Result.FORBIDDEN, str(wrong))
+        readback_s, quirks = readback(found), settings.quirks
+        receiver = Receiver(device, settings.unit, settings.timeout_s, machine.pace, quirks, readback_s)
+        link = self._take(device)
+        try:
+            return await put(link, receiver, point, write, within_s)
+        finally:
+            self._give_back(link)
 
     async def close(self) -> None:
         """Close all connections, and listen no more; reads under way get NotConnected."""

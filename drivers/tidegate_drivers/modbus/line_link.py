@@ -36,6 +36,8 @@ TELL_S_MAX = 0.6
 CATCH_UP_S_MAX = 0.25
 # A port was silent so long, and the usual time of a reply is over: what came was the reply, and is spoiled.
 SPOILED_S = 0.05
+# Functions whose right reply has the form of the request.
+ALIKE = frozenset({5, 6})
 # A line that is never silent is spoken into after so long.
 BABBLE_S_MAX = 0.1
 
@@ -197,7 +199,9 @@ class LineLink(asyncio.Protocol):
     def _find(self) -> Found | None:
         """The reply to the question under way, if it is there."""
         found = self._reply_in(self._heard)
-        if found is not None and not self._line.echo:
+        # One coil or register is written with a reply that is the same as the request.
+        alike = self._asked.pdu[0] in ALIKE and self._asked.reply_bytes == OPEN
+        if found is not None and not self._line.echo and not alike:
             begin = found[0]
             if self._heard[begin : begin + len(self._sent)] == self._sent:
                 # An echo that nobody told of, which has the form of a reply of three bytes.

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from tidegate.errors import Problem
 from tidegate.model.device import Device
-from tidegate.model.option import Options
+from tidegate.model.option import Options, duration_s
 from tidegate.model.tag import TIME_UNIT, Tag, Type
 from tidegate_drivers.modbus.absent import parse_absent
 from tidegate_drivers.modbus.dates import HOW_TO_WRITE, PREFIX, Layout, parse_layout
@@ -36,6 +36,8 @@ from tidegate_drivers.modbus.zone import COLUMN, known_zone
 # How a tag is written: with the functions for one coil or register where it is one, and only what can be held.
 SINGLE, MULTIPLE = "single", "multiple"
 EXACT, NEAREST = "exact", "nearest"
+OFF = "off"
+READBACK_S_MAX = 10.0
 STRING_BYTES_MAX = 2 * REGISTERS_MAX
 
 PREFIXED = re.compile(r"(HR|IR|CO|DI)\s*(0x[0-9a-f]{1,4}|\d{1,5})", re.IGNORECASE)
@@ -61,6 +63,8 @@ def parse_tag(tag: Tag, registers_max: int = REGISTERS_MAX) -> tuple[Point | Non
     element, step = _parse_element(options)
     options.word("write_function", SINGLE, (SINGLE, MULTIPLE))
     options.word("rounding", EXACT, (EXACT, NEAREST))
+    if options.text("readback").lower() != OFF:
+        options.duration_s("readback", 0.0, 0.0, READBACK_S_MAX)
     options.refuse_unknown()
     if place is None:
         return None, options.problems
@@ -89,6 +93,14 @@ def parse_tag(tag: Tag, registers_max: int = REGISTERS_MAX) -> tuple[Point | Non
         function, address, size, tag.raw, order, bit if bit >= 0 else None, length, absent, bcd, encoding, layout
     )
     return found, options.problems
+
+
+def readback(tag: Tag) -> float | None:
+    """How long after a write its value is read back, in seconds; None: it is not."""
+    text = tag.option("readback")
+    if text.lower() == OFF:
+        return None
+    return duration_s(text) if text else 0.0
 
 
 def _parse_address(text: str, options: Options) -> tuple[Function, int] | None:

@@ -14,6 +14,7 @@ from tidegate.errors import ConfigError, NoAnswer, NotConnected, Problem, Refuse
 from tidegate.model.device import Device, Group
 from tidegate.model.frame import I64, Frame, pack_value
 from tidegate.model.status import BAD_SENSOR_FAILURE, GOOD
+from tidegate.model.written import Written
 from tidegate_drivers.simulator import config
 
 EMPTY_SLOT = bytes(8)
@@ -94,7 +95,7 @@ class SimulatorDriver:
         """Only for machines that speak up by themselves."""
         raise NotImplementedError("the simulator is polled")
 
-    async def write(self, device: str, tag: int, value: object) -> None:
+    async def write(self, device: str, tag: int, value: object, within_s: float) -> Written:
         """Only for drivers that can write."""
         raise NotImplementedError("the simulator is only read")
 
