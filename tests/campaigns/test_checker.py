@@ -159,6 +159,14 @@ def test_a_poll_that_a_gap_names_is_accounted_for(tmp_path: Path) -> None:
     assert Judged(entries, tmp_path).failed == set()
 
 
+def test_a_question_that_was_given_up_in_a_gap_may_be_answered_after_it(tmp_path: Path) -> None:
+    entries = log()
+    body = entries[-1]["payload"]
+    body["frames"], body["gaps"] = [], [gap("device_down", at_us(19) + 1, at_us(20) - 1000, 20, [])]
+
+    assert Judged(entries, tmp_path).failed == set()
+
+
 def test_a_gap_at_another_time_accounts_for_nothing(tmp_path: Path) -> None:
     entries = log()
     body = entries[-1]["payload"]
