@@ -120,3 +120,20 @@ def test_a_healthy_unit_whose_replies_are_spoiled_at_times_never_rests() -> None
 
     assert {"up"} == {one.state for one in status.values()}
     assert not [frame for frame in sink.frames if frame.status != bytes(4)]
+
+
+def test_what_waited_in_line_while_the_line_was_full_keeps_nobody_from_being_tried_afterwards() -> None:
+    scene, full_s, well_s = Scene(), 900, 2400
+
+    def answer(group: Group, now_s: float) -> float:
+        if (group.device.startswith("half") and group.name == "g1") or (group.device == "bad" and now_s < well_s):
+            return 99.0
+        return 0.9 if now_s < full_s else 0.01
+
+    scene.answer = answer
+    plant = [machine(f"half{i}", interval_s=10.0, deadline_s=TIMEOUT_S, groups=2) for i in range(6)]
+    plant += [machine(f"well{i}", interval_s=10.0, deadline_s=TIMEOUT_S) for i in range(6)]
+    plant += [machine("bad", interval_s=10.0, deadline_s=TIMEOUT_S)]
+    _, status = play(plant, scene, well_s + 300)
+
+    assert "up" == status["bad"].state

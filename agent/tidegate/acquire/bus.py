@@ -99,6 +99,8 @@ class Bus:
             if (probe is turn or self._toll.pressed(now_us)) and (until_us := self._toll.wait_until_us(turn, now_us)):
                 self._rest(turn, until_us)
                 return
+            # It may have got into line while others lost cycles: who no longer asks must not stand before who does.
+            self._toll.leave(turn)
         self._queue.put(turn)
         self._wake_one()
 
