@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from struct import pack, unpack
 from typing import Any
 
@@ -83,6 +84,17 @@ def holds_four(machine: Machine, data: bytes, writer: asyncio.StreamWriter) -> N
     writer.write(b"".join(reply(one) for one in questions(data)[:4]))
 
 
+def chokes_on_much(machine: Machine, data: bytes, writer: asyncio.StreamWriter) -> None:
+    """What it can't send in one piece it forgets: short replies do not show it."""
+    sent, room = b"", 100
+    for one in questions(data):
+        answer = reply(one)
+        if len(sent) + len(answer) > room:
+            break
+        sent += answer
+    writer.write(sent)
+
+
 def device(port: int, **options: str) -> Device:
     tags = tuple(Tag(f"t{i}", Type.UINT16, Type.UINT16, f"HR{200 * i + 7}") for i in range(BLOCKS)) + tuple(
         Tag(f"u{i}", Type.UINT16, Type.UINT16, f"HR{200 * i + 37}") for i in range(BLOCKS)
@@ -143,6 +155,67 @@ def test_what_four_can_be_done_of_is_kept_when_sixteen_can_not() -> None:
 
     assert [TRUE] * 6 == [values for _, values in got]
     assert LEVELS[-1] == most
+
+
+def wide(port: int, words: int, **options: str) -> Device:
+    """Fields of so many registers, with holes between them that are not read along."""
+    tags = tuple(
+        Tag(
+            f"t{i}", Type.STRING, Type.STRING, f"HR{200 * i + 8}", (("length", str(2 * words)), ("encoding", "latin-1"))
+        )
+        for i in range(BLOCKS)
+    )
+    there, group = device(port, **options), Group("m", "g", 1.0, 4.0, tuple(range(BLOCKS)))
+    return replace(there, table=TagTable("m", tags), groups=(group,))
+
+
+def read_wide(session: Session, reads: int, words: int, **options: str) -> list[bytes]:
+    """The statuses of so many reads; none may fail."""
+
+    async def main() -> list[bytes]:
+        async with Machine(session) as machine:
+            there = wide(machine.port, words, **options)
+            driver = ModbusDriver([there], Clock())
+            await driver.open()
+            got = [(await driver.read(there.groups[0])).status for _ in range(reads)]
+            await driver.close()
+            return got
+
+    return asyncio.run(main())
+
+
+def test_a_device_that_falls_silent_over_several_long_replies_is_asked_one_by_one_again() -> None:
+    got = read_wide(chokes_on_much, 8, 20)
+
+    assert [bytes(4)] * 2 == got[-2:]
+
+
+@pytest.mark.parametrize("quirk", ["even_only", "one_field"])
+def test_a_trial_asks_nothing_that_the_device_must_not_be_asked(quirk: str) -> None:
+    asked: list[tuple[int, int]] = []
+
+    def session(machine: Machine, data: bytes, writer: asyncio.StreamWriter) -> None:
+        asked.extend(unpack(">HH", one[8:12]) for one in questions(data))
+        able(machine, data, writer)
+
+    read_wide(session, READS, 2, **{quirk: "true"})
+
+    assert {(200 * i + 8, 2) for i in range(BLOCKS)} == set(asked)
+
+
+def test_behind_the_first_read_of_a_connection_nothing_is_tried_so_that_the_device_can_be_asked_who_it_is() -> None:
+    async def main() -> bytes:
+        async with Machine(hangs_up_at_two) as machine:
+            there = device(machine.port)
+            driver = ModbusDriver([there], Clock())
+            await driver.open()
+            await driver.read(there.groups[0])
+            try:
+                return await driver.ask("m", pack(">BHH", 3, 5, 1))
+            finally:
+                await driver.close()
+
+    assert pack(">BBH", 3, 2, 5) == asyncio.run(main())
 
 
 def test_nothing_is_tried_where_the_configuration_says_how_many() -> None:

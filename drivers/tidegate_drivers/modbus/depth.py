@@ -2,7 +2,7 @@
 
     1 ──trial of 4 passed──▶ 4 ──trial of 16 passed──▶ 16
     ▲                        └── a trial fails: what was learnt stays, and nothing more is tried
-    └── a read fails that had several under way: begins again, after a while that doubles each time
+    └── a read fails, in whole or in part, that had several under way: begins again, after a while that doubles
 
 A trial's replies are thrown away: its questions differ in the length of their reply, so that a device that confuses
 its replies is found by the link. What a device can't do is never learnt from a reading.
@@ -32,6 +32,9 @@ class Depth:
         """What to ask all at a time, to learn whether the device can; empty when there is nothing to learn."""
         if not self._learns or self._ended or now < self._from_s or self.now >= len(requests):
             return []
+        if requests[0].quirks.one_field:
+            # Nothing shorter than a field may be asked for, and what is as long as another can't be told from it.
+            return []
         level = next((level for level in LEVELS if level > self.now), 0)
         return [_cut(requests[i % len(requests)], i) for i in range(level)]
 
@@ -56,5 +59,5 @@ def _cut(request: Request, index: int) -> Question:
     if request.function.of_bits:
         bits = min(request.count, BITS_A_BYTE * index + 1)
         return Question(QUESTION.pack(request.function, request.address, bits), (bits + 7) // BITS_A_BYTE)
-    registers = min(request.count, index + 1)
+    registers = min(request.count, (index + 1) * (2 if request.quirks.even_only else 1))
     return Question(QUESTION.pack(request.function, request.address, registers), 2 * registers)

@@ -69,6 +69,8 @@ class ModbusDriver:
             name: Depth(settings.in_flight if alone or settings.in_flight else 1)
             for name, settings in self._settings.items()
         }
+        # Devices whose last read on the open connections was well.
+        self._well: set[str] = set()
         self._polls: dict[tuple[str, str], Poll] = {}
         self._machines: dict[str, Machine] = {}
         self._links: list[Link | LineLink] = []
@@ -161,12 +163,21 @@ class ModbusDriver:
 
     async def _read(self, poll: Poll, link: Link | LineLink) -> Frame:
         """A frame; behind it, while nobody else uses the link, what there is to learn of the device."""
-        depth, begun = self._depths[poll.group.device], link.time()
+        name, begun = poll.group.device, link.time()
+        depth, well = self._depths[name], name in self._well
+        self._well.discard(name)
         try:
             frame = await poll.read(link)
         except DriverError:
             depth.doubted(link.time())
             raise
+        if poll.fell_silent:
+            depth.doubted(link.time())
+            return frame
+        self._well.add(name)
+        if not well:
+            # A trial may cost the connection, over which a device that is back is asked next who it is.
+            return frame
         questions = depth.trial(poll.answered, link.time())
         until = begun + poll.group.deadline_s
         if questions and link.time() < begun + poll.group.deadline_s / 2:
@@ -223,6 +234,7 @@ class ModbusDriver:
     async def hang_up(self) -> None:
         """Close all connections, and go on listening for a device that dials in."""
         links, self._links, self._free = self._links, [], []
+        self._well.clear()
         for link in links:
             link.close()
 

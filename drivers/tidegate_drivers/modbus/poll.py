@@ -98,6 +98,8 @@ class Poll:
         # While it searches: the plan that it began with.
         self._sought: Plan | None = None
         self._all_answered = False
+        # Whether the unit fell silent in the last read, though it answered a part of it.
+        self.fell_silent = False
         # Which way a search goes at each halving, as bits.
         self._turn = 0
         self._tags = Struct(f"<{len(group.tags)}I").pack(*group.tags)
@@ -109,7 +111,7 @@ class Poll:
 
     async def read(self, link: Link | LineLink) -> Frame:
         """One reading of every tag. Raises what Driver.read does, when the unit gave nothing at all."""
-        self._all_answered = False
+        self._all_answered = self.fell_silent = False
         self._refusals.pass_time(link.time())
         if self._sought is None and (self._version, self._bare) != (self._refusals.version, self._doubt.bare):
             self._plan_anew()
@@ -144,6 +146,7 @@ class Poll:
         self._all_answered = not any(outcome.status for outcome in outcomes)
         if not self._all_answered:
             status = _spread(plan, [U32.pack(outcome.status) for outcome in outcomes])
+            self.fell_silent = any(outcome.status in SILENT for outcome in outcomes)
         if marks:
             status = _marked(status, count, marks)
         return Frame(
