@@ -44,7 +44,7 @@ def test_a_hole_that_a_device_refuses_to_read_costs_no_tag(rig: Any) -> None:
         assert rig.bad(frame) == []
         assert plc.asked == [(3, 0, 2), (3, 12, 2)]
 
-    rig.against(plc, tags, story)
+    rig.against(plc, tags, story, in_flight="1")
 
 
 def test_several_missing_registers_are_found_over_a_few_reads(rig: Any) -> None:

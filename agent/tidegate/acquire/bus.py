@@ -96,11 +96,9 @@ class Bus:
             return
         if probe is turn or rested:
             now_us = self._clock.mono_us()
-            if (probe is turn or self._toll.pressed(now_us)) and (until_us := self._toll.wait_until_us(turn, now_us)):
+            if until_us := self._toll.wait_until_us(turn, probe is turn, now_us):
                 self._rest(turn, until_us)
                 return
-            # It may have got into line while others lost cycles: who no longer asks must not stand before who does.
-            self._toll.leave(turn)
         self._queue.put(turn)
         self._wake_one()
 

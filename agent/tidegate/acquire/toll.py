@@ -52,8 +52,15 @@ class Toll(Generic[Owner]):
         """Whether others lose cycles."""
         return now_us < self._pressed_until_us
 
-    def wait_until_us(self, turn: Turn[Owner], now_us: int) -> int:
-        """0 when a turn that rested may be tried now; else when it may ask again. Who asked first is tried first."""
+    def wait_until_us(self, turn: Turn[Owner], probes: bool, now_us: int) -> int:
+        """0 when a turn that rested may be tried now; else when it may ask again. Who asked first is tried first.
+
+        A turn that is no probe asks only while others lose cycles.
+        """
+        if not probes and not self.pressed(now_us):
+            # It may stand in line from when they did: who asks no more must not keep others from being tried.
+            self.leave(turn)
+            return 0
         self._line.setdefault(turn)
         ready_us = max(self._owed_until_us, self._held_until_us)
         if now_us < ready_us:
