@@ -47,6 +47,39 @@ def test_no_timer_fires_early(make: Callable[[], asyncio.AbstractEventLoop], at:
 
 
 @LOOPS
+def test_no_timer_fires_early_at_whatever_part_of_a_ms_it_was_set(
+    make: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    async def main() -> list[float]:
+        running, early_s = asyncio.get_running_loop(), []
+        for step in range(300):
+            due_s = running.time() + 0.001 + step % 17 * 0.00031
+            done = running.create_future()
+            timer = running.call_at(due_s, done.set_result, None)
+            assert timer.when() > due_s - 1e-6
+            await done
+            early_s.append(running.time() - due_s)
+        return early_s
+
+    with asyncio.Runner(loop_factory=make) as runner:
+        late_s = runner.run(main())
+
+    assert [] == [one for one in late_s if one < 0]
+
+
+@LOOPS
+def test_a_timer_whose_time_has_passed_says_when_that_was(make: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    async def main() -> float:
+        running = asyncio.get_running_loop()
+        return running.call_at(running.time() - 1, hold_up).when() - running.time()
+
+    with asyncio.Runner(loop_factory=make) as runner:
+        ahead_s = runner.run(main())
+
+    assert ahead_s < 0.01
+
+
+@LOOPS
 def test_its_time_is_that_of_the_monotonic_clock_also_while_it_is_held_up(
     make: Callable[[], asyncio.AbstractEventLoop],
 ) -> None:

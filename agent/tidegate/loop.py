@@ -36,7 +36,9 @@ if TYPE_CHECKING or USED:
             context: Context | None = None,
         ) -> asyncio.TimerHandle:
             """Call back after `delay` seconds, at most 1 ms late."""
-            return super().call_later(math.ceil(delay * 1000) / 1000, callback, *args, context=context)
+            if delay <= 0:
+                return super().call_later(0, callback, *args, context=context)
+            return self.call_at(time.monotonic() + delay, callback, *args, context=context)
 
         def call_at(
             self,
@@ -46,7 +48,8 @@ if TYPE_CHECKING or USED:
             context: Context | None = None,
         ) -> asyncio.TimerHandle:
             """Call back at `when`, a time of `time`, at most 1 ms late."""
-            delay_ms = math.ceil((when - time.monotonic()) * 1000)
+            # It counts from the whole ms that has begun. A handle without delay would have no time.
+            delay_ms = max(1, math.ceil(when * 1000) - math.floor(time.monotonic() * 1000))
             return super().call_later(delay_ms / 1000, callback, *args, context=context)
 
 

@@ -89,6 +89,7 @@ class LineLink(asyncio.Protocol):
         # When the question under way is given up: at its deadline, or earlier when what came was its spoiled reply.
         self._deadline = self._spoiled_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._armed_at = 0.0
         self._silent = 0
         self._what = ""
 
@@ -185,7 +186,7 @@ class LineLink(asyncio.Protocol):
         """Something came that is not the reply, or not all of it. (Behind TCP, the rest may take any time.)"""
         begun_at = self._sent_at + self._travel_s(len(self._sent)) + self._delays.within_s(self._of)
         self._spoiled_at = max(now, begun_at + self._travel_s(self._reply_bytes())) + SPOILED_S
-        if self._spoiled_at < self._deadline and self._timer is not None and self._timer.when() >= self._deadline:
+        if self._spoiled_at < self._deadline <= self._armed_at:
             self._arm(self._spoiled_at)
 
     def _travel_s(self, wire_bytes: int) -> float:
@@ -378,4 +379,6 @@ class LineLink(asyncio.Protocol):
     def _arm(self, at: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
+        # A loop may round the time that its timer tells.
+        self._armed_at = at
         self._timer = self._loop.call_at(at, self._passed)
