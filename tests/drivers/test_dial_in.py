@@ -196,6 +196,10 @@ def test_who_does_not_register_in_time_is_ended() -> None:
     refused(b"dtu", "without saying in time who it is", registration_timeout="100ms")
 
 
+def test_who_sends_heartbeats_without_end_instead_of_a_registration_is_ended() -> None:
+    refused(BEAT * 2000, "bytes of heartbeats, and no registration")
+
+
 def test_a_registration_in_pieces_is_one() -> None:
     async def story() -> None:
         port = free_port()

@@ -22,6 +22,8 @@ BACKLOG = 16
 # Of several calls refused in so long a time only the first is logged, and the others counted.
 TELL_S = 60.0
 SHOWN_BYTES = 48
+# Heartbeats and a registration: all of it is looked at with each piece, so that more would hold up everybody.
+HEARD_BYTES_MAX = 4096
 
 log = logging.getLogger("tidegate.modbus")
 
@@ -166,6 +168,8 @@ class Switchboard:
         if post is None:
             if not any(packet.startswith(rest) for packet in (*self._posts, *beats)):
                 self._refuse(caller, f"with {rest[:SHOWN_BYTES]!r}, which no device registers with")
+            elif len(data) > HEARD_BYTES_MAX:
+                self._refuse(caller, f"with {len(data)} bytes of heartbeats, and no registration")
             return
         self._forget(caller)
         self._known[caller] = post
