@@ -11,6 +11,7 @@ from tidegate.clock import Clock
 from tidegate.errors import NoAnswer, Refused
 from tidegate.model import status
 from tidegate.model.device import Group
+from tidegate.model.frame import U32
 from tidegate.model.tag import Tag, Type
 from tidegate_drivers.modbus.driver import ModbusDriver
 from tidegate_drivers.modbus.poll import SPLITS_MAX
@@ -45,6 +46,23 @@ def test_a_hole_that_a_device_refuses_to_read_costs_no_tag(rig: Any) -> None:
         assert plc.asked == [(3, 0, 2), (3, 12, 2)]
 
     rig.against(plc, tags, story, in_flight="1")
+
+
+def test_a_frame_of_which_nothing_is_asked_for_has_the_time_at_which_it_was_read(rig: Any) -> None:
+    plc = rig.machine(missing={5})
+    clock = Clock()
+
+    async def story(driver: ModbusDriver, group: Group, peer: Any) -> None:
+        await driver.read(group)
+        await driver.read(group)
+        await driver.open()
+        begun_us = clock.mono_us()
+        frame = await driver.read(Group(group.device, "the missing one", 1.0, 4.0, (1,)))
+
+        assert frame.status == U32.pack(status.BAD_CONFIGURATION_ERROR)
+        assert begun_us <= frame.mono_us <= clock.mono_us()
+
+    rig.against(plc, [*rig.words(1), *rig.words(1, start=5)], story)
 
 
 def test_several_missing_registers_are_found_over_a_few_reads(rig: Any) -> None:

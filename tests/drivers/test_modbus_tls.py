@@ -5,6 +5,7 @@ import datetime
 import os
 import socket
 import ssl
+import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -235,6 +236,35 @@ def test_a_device_without_tls_is_named_so(papers: Papers) -> None:
                 await ModbusDriver([device], Clock()).open()
 
     run(main())
+
+
+def test_files_on_a_disk_that_takes_its_time_hold_up_nobody_else(papers: Papers, tmp_path: Path) -> None:
+    slow = tmp_path / "ca.pem"
+    slow.write_bytes(Path(papers.ca).read_bytes())
+    went_on = threading.Event()
+
+    def feed() -> None:
+        # Whoever opens a FIFO to read waits for this. Without others that go on it ends all the same, some time.
+        went_on.wait(DEADLINE_S / 4)
+        slow.write_bytes(b"none")
+
+    async def main() -> bool:
+        driver = ModbusDriver([machine(papers, 1, tls_ca=str(slow))], Clock())
+        slow.unlink()
+        os.mkfifo(slow)
+        feeding = threading.Thread(target=feed)
+        feeding.start()
+        opening = asyncio.create_task(driver.open())
+        for _ in range(3):
+            await asyncio.sleep(0.01)
+        waited = not opening.done()
+        went_on.set()
+        with pytest.raises(NotConnected, match="can't be used"):
+            await opening
+        feeding.join()
+        return waited
+
+    assert run(main())
 
 
 async def until(true: Callable[[], bool]) -> None:

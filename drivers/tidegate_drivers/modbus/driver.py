@@ -288,7 +288,8 @@ class ModbusDriver:
         """A connection within TLS, to a device that has proved who it is. Raises NotConnected, with what to do."""
         place, clock = self._bus.place, self._clock
         try:
-            context = tls.context()
+            # Parsing a file of many authorities takes tens of ms, and a disk may take any time.
+            context = await asyncio.to_thread(tls.context)
         except (OSError, ValueError) as error:
             what = f"the files of tls_ca, tls_cert and tls_key can't be used: {error}; `tidegate check` says which"
             raise NotConnected("", what) from None

@@ -139,7 +139,7 @@ class Poll:
                     marks += [outcome.request.marks[i] for i in codec.refine(values, outcome.request.rules)]
         # One look at the clock for the whole frame: a step of it can't come between a time and what is said of it.
         now = self._clock.moment()
-        ahead_us = now.wall_us - now.mono_us
+        ahead_us, mono_us = now.wall_us - now.mono_us, link.mono_us
         source_us, status = I64.pack(outcomes[0].mono_us + ahead_us), ALL_GOOD
         if any(outcome.mono_us != outcomes[0].mono_us for outcome in outcomes):
             source_us = _spread(plan, [I64.pack(outcome.mono_us + ahead_us) for outcome in outcomes])
@@ -147,10 +147,13 @@ class Poll:
         if not self._all_answered:
             status = _spread(plan, [U32.pack(outcome.status) for outcome in outcomes])
             self.fell_silent = any(outcome.status in SILENT for outcome in outcomes)
+            if not any(outcome.status == GOOD for outcome in outcomes):
+                # All of it rests: the last reply that came over this link, if one did, was another's.
+                mono_us = now.mono_us
         if marks:
             status = _marked(status, count, marks)
         return Frame(
-            self.group.device, self._machine.table, count, self._clock.boot, link.mono_us, link.mono_us + ahead_us,
+            self.group.device, self._machine.table, count, self._clock.boot, mono_us, mono_us + ahead_us,
             self._tags, source_us, status, bytes(values), bytes(side), clock=now.state,
         )  # fmt: skip
 
