@@ -179,7 +179,8 @@ class Unit:
         if refused is self._refused:
             return
         before, self._refused = self._refused, refused
-        if fresh := [str(tag) for tag in refused if tag not in before]:
+        known = set(before)
+        if fresh := [str(tag) for tag in refused if tag not in known]:
             more = f"; and {len(fresh) - REFUSED_TOLD_MAX} more" if len(fresh) > REFUSED_TOLD_MAX else ""
             log.warning("%s: tag %s%s", self.device.name, "; ".join(fresh[:REFUSED_TOLD_MAX]), more)
         names = {tag.tag for tag in refused}

@@ -11,6 +11,7 @@ from typing import TypeVar
 from aiohappyeyeballs import start_connection
 
 from tidegate.errors import NotConnected
+from tidegate_drivers.modbus.lookup import addresses
 
 CONNECT_DEADLINE_S = 5.0
 HAPPY_EYEBALLS_DELAY_S = 0.25
@@ -55,13 +56,12 @@ async def dial(host: str, port: int, make: Callable[[str], Made], tls: ssl.SSLCo
 
 async def _connected(host: str, port: int) -> socket.socket:
     """A connected socket, of the first address that answers. Raises OSError or UnicodeError."""
-    loop = asyncio.get_running_loop()
     if _is_address(host):
         # One address needs no resolver's thread and no race of several, which leave much to the garbage collector.
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)[:1]
         connection = await start_connection(found)
     else:
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = await addresses(host, port)
         connection = await start_connection(found, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY_S)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
