@@ -11,7 +11,7 @@ import pytest
 
 from tests.fakes.machines import Scene, Sink, driver_for, machine
 from tests.fakes.virtual_time import run_virtually
-from tidegate.acquire.lock import Lock
+from tidegate.acquire.lock import Inspector, Lock
 from tidegate.acquire.orders import ORDERS_MAX, Orders
 from tidegate.acquire.poller import Poller
 from tidegate.clock import Clock
@@ -60,7 +60,7 @@ class Plant:
                 return await answer()
 
         self.drivers = {"scripted": Writing}
-        self.guard: Guard | None = None
+        self.guard: Inspector | None = None
         self.device = writable(machine("a", interval_s=interval_s))
 
     def play(self, story: Callable[[Poller], Coroutine[Any, Any, None]], *more: Device) -> None:
@@ -232,6 +232,54 @@ def test_what_is_taken_after_its_deadline_is_not_sent() -> None:
 
     assert taken is None
     assert written.result is Result.EXPIRED
+
+
+def test_to_a_device_that_is_back_nothing_is_written_before_it_has_said_who_it_is() -> None:
+    plant, lock = Plant(), Lock()
+
+    class Swapped:
+        def lock(self, device: Device) -> Lock | None:
+            return lock
+
+        async def inspect(self, device: Device, ask: Callable[[bytes], Awaitable[bytes]]) -> None:
+            lock.why = "it is another one" if asyncio.get_running_loop().time() > 10 else ""
+
+    plant.guard = Swapped()
+
+    async def story(poller: Poller) -> None:
+        await asyncio.sleep(5)
+        first = await poller.write("a", 0, Decimal(1), 2.0)
+        await asyncio.sleep(20)
+        lock.back()
+        found = [await poller.write("a", 0, Decimal(2), 2.0) for _ in range(3) if await asyncio.sleep(0.4) is None]
+
+        assert first == DONE
+        assert {written.result for written in found} == {Result.FORBIDDEN}
+
+    plant.play(story)
+
+    assert [Decimal(1)] == [value for _, value in plant.written]
+
+
+def test_a_write_that_waits_while_its_device_becomes_another_is_not_sent() -> None:
+    plant, lock = Plant(read_s=1.0, interval_s=2.0), Lock(due=False)
+
+    class Kept(Guard):
+        def lock(self, device: Device) -> Lock | None:
+            return lock
+
+    plant.guard = Kept()
+
+    async def story(poller: Poller) -> None:
+        writing = asyncio.create_task(poller.write("a", 0, Decimal(1), 5.0))
+        await asyncio.sleep(0.1)
+        lock.why = "it is another one"
+
+        assert (await writing).result is Result.FORBIDDEN
+
+    plant.play(story)
+
+    assert plant.written == []
 
 
 def test_to_a_device_that_is_locked_nothing_is_written() -> None:

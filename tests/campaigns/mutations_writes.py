@@ -102,7 +102,7 @@ WRITES = (
     Mutation(
         "a device that is another one is written to",
         "agent/tidegate/acquire/bus.py",
-        "        why = unit.locked or forbidden(",
+        "        why = unit.barred() or forbidden(",
         "        why = forbidden(",
         tests("tests/acquire/test_orders.py"),
         ("test_to_a_device_that_is_locked",),

@@ -105,12 +105,12 @@ class Bus:
     async def write(self, device: str, tag: int, value: bool | str | Decimal, within_s: float) -> Written:
         """Put a value into a tag, ahead of all reads, once, if it may have it; what became of it."""
         unit = next(unit for unit in self.units if unit.device.name == device)
-        why = unit.locked or forbidden(unit.device.table.tags[tag], value)
+        why = unit.barred() or forbidden(unit.device.table.tags[tag], value)
         if why:
             return Written(Result.FORBIDDEN, why)
         if not self._serving:
             return Written(Result.NOT_SENT, f"{self.name} is not connected")
-        return await self._orders.give(device, tag, value, within_s, self._clock.mono_us, self._wake_one)
+        return await self._orders.give(device, tag, value, within_s, self._clock.mono_us, self._wake_one, unit.barred)
 
     def cut_off(self, now_us: int) -> None:
         """End the reads whose driver does not keep its deadline."""

@@ -44,6 +44,12 @@ class Lock:
         if not self.failed:
             self.again_us = 0
 
+    def bars(self, now_us: int) -> str:
+        """Why nothing may be written to it now. Before its next reading goes on it is asked, and it may be another."""
+        if self.why or not self.due or now_us < self.again_us:
+            return self.why
+        return "it was away, and has not said yet who it is: try again once it is read"
+
     def missed(self) -> None:
         """A read failed: it may have started anew."""
         self.due = self.failed < FAILED_MAX

@@ -18,13 +18,17 @@ LATE = "it waited for its turn until its deadline was over"
 
 @dataclass(eq=False, slots=True)
 class Order:
-    """One write: the device's name, the index of the tag, the value, and until when it may be sent (monotonic µs)."""
+    """One write: the device's name, the index of the tag, the value, and until when it may be sent (monotonic µs).
+
+    `barred` says why its device may not be written to; while it waited its device may have become another.
+    """
 
     device: str
     tag: int
     value: object
     until_us: int
     told: "asyncio.Future[Written]"
+    barred: Callable[[], str]
     taken: bool = False
 
     def tell(self, written: Written) -> None:
@@ -43,15 +47,16 @@ class Orders:
         return len(self._waiting)
 
     async def give(
-        self, device: str, tag: int, value: object, within_s: float, now: Callable[[], int], wake: Callable[[], None]
-    ) -> Written:
+        self, device: str, tag: int, value: object, within_s: float, now: Callable[[], int], wake: Callable[[], None],
+        barred: Callable[[], str] = str,
+    ) -> Written:  # fmt: skip
         """Wait for what becomes of a write. `now` gives monotonic µs, `wake` is called when it waits
         for its turn, which one too many never does.
         """
         if len(self._waiting) >= ORDERS_MAX:
             return Written(Result.NOT_SENT, f"{ORDERS_MAX} writes wait for this bus already")
         told: asyncio.Future[Written] = asyncio.get_running_loop().create_future()
-        order = Order(device, tag, value, now() + round(within_s * 1e6), told)
+        order = Order(device, tag, value, now() + round(within_s * 1e6), told, barred)
         self._waiting.append(order)
         wake()
         try:
@@ -76,6 +81,9 @@ class Orders:
                 continue
             if now_us >= order.until_us:
                 order.tell(Written(Result.EXPIRED, LATE))
+                continue
+            if why := order.barred():
+                order.tell(Written(Result.FORBIDDEN, why))
                 continue
             order.taken = True
             return order

@@ -111,10 +111,12 @@ class Unit:
         """The lock of a device that can say who it is."""
         return self.inspection.lock if self.inspection is not None else None
 
-    @property
-    def locked(self) -> str:
-        """Why nothing may be written to it: it is not who was accepted. "" while it is, or can't be asked."""
-        return self.lock.why if self.lock is not None else ""
+    def barred(self) -> str:
+        """Why nothing may be written to it now: it is not who was accepted, or has still to say who it is, being back.
+
+        "" while it may, or can't be asked.
+        """
+        return self.lock.bars(self._clock.mono_us()) if self.lock is not None else ""
 
     def read(self, turn: Turn["Unit"], trip_us: int) -> bool:
         """A read came back; whether something had been wrong before, so that `recover` is due."""
