@@ -45,6 +45,19 @@ def test_an_edited_source_that_was_not_rebuilt_is_refused(tmp_path: Path) -> Non
         refuse_stale(module)
 
 
+def test_a_command_tells_a_stale_twin_in_one_line(tmp_path: Path) -> None:
+    script = (
+        "import sys; from tidegate.cli import main; from tidegate.twins import StaleTwin\n"
+        "class Stale:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'tidegate.cli.check': raise StaleTwin('_x_c.pyx was edited: run `make build`')\n"
+        "sys.meta_path.insert(0, Stale()); sys.argv[1:] = ['check', 'gateway.toml']; main.main()"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, timeout=60)
+
+    assert (1, "tidegate: _x_c.pyx was edited: run `make build`\n") == (ran.returncode, ran.stderr)
+
+
 def test_the_pure_twins_run_when_asked_for() -> None:
     script = "import tidegate.model.frame, tidegate.twins as t; print(set(t.running().values()))"
     environment = {**os.environ, "TIDEGATE_PURE": "1"}

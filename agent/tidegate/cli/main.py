@@ -7,6 +7,7 @@ import sys
 import click
 
 from tidegate.errors import ConfigError, TidegateError
+from tidegate.twins import StaleTwin
 
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h
 EXIT_FAILED = 1
@@ -68,7 +69,7 @@ def main() -> None:
         for problem in error.problems:
             _say(problem.fatal, str(problem), str(problem) if problem.fatal else f"warning: {problem}")
         sys.exit(EXIT_CONFIG)
-    except TidegateError as error:
+    except (TidegateError, StaleTwin) as error:
         _say(True, str(error), f"tidegate: {error}")
         sys.exit(EXIT_FAILED)
 
