@@ -86,6 +86,13 @@ def test_no_line_is_wider_than_the_paper_and_nothing_steers_the_terminal(row: Ro
     assert "\x1b" not in "".join(told)
 
 
+def test_of_a_device_that_is_not_there_nothing_is_said_about_itself() -> None:
+    gone = replace(ROW, answered=False, trip_ms=None, identity="", match=None)
+
+    assert "it could not be asked who it is" in "\n".join(lines(replace(PAGE, rows=(gone,)), []))
+    assert "it does not say who it is" in "\n".join(lines(replace(PAGE, rows=(replace(gone, answered=True),)), []))
+
+
 def test_json_says_what_the_page_says() -> None:
     told = plain(replace(PAGE, rows=(ROW, replace(ROW, answered=False, unread=26, match=None))))
 

@@ -120,7 +120,9 @@ def _row(row: Row, width: int) -> Iterator[str]:
     name = row.name if len(row.name) <= width else ""
     yield f"{name:<{width}}  {said:<8}  {trip:>10}  {row.tags:>5}  {row.unread + len(row.bad):>5}  {MATCHES[row.match]}"
     if row.profile or row.identity:
-        yield from _wrapped(INDENT, f"{row.profile}: {visible(row.identity) or 'it does not say who it is'}", INDENT)
+        # Of one that is not there nothing is known, not even that it keeps silent about itself.
+        nothing = "it does not say who it is" if row.answered else "it could not be asked who it is"
+        yield from _wrapped(INDENT, f"{row.profile}: {visible(row.identity) or nothing}", INDENT)
     for told in (row.mismatch, *row.faults):
         if told:
             yield from _wrapped(INDENT, visible(told), INDENT)
