@@ -105,9 +105,11 @@ def test_a_person_is_asked_first(machine: tuple[str, Seeing], answer: bytes, cod
 
 
 def test_nobody_there_is_told_by_the_exit_code() -> None:
-    ran = scan(f"tcp://127.0.0.1:{free_port()}", "--yes", *PATIENT)
+    port = free_port()
+    ran = scan(f"tcp://127.0.0.1:{port}", "--yes", *PATIENT)
 
-    assert (1, "0 units found") == (ran.exit_code, ran.stdout.strip())
+    assert (1, "0 units found") == (ran.exit_code, ran.stdout.splitlines()[-1])
+    assert f"no connection to 127.0.0.1:{port}: Connection refused. Check address and port" in ran.stdout
 
 
 def test_json_is_one_document(machine: tuple[str, Seeing]) -> None:

@@ -50,7 +50,7 @@ async def dial(host: str, port: int, make: Callable[[str], Made], tls: ssl.SSLCo
     except (OSError, UnicodeError) as error:
         if shaking and isinstance(error, (ssl.SSLError, ConnectionError)):
             raise
-        raise NotConnected("", f"no connection to {peer}: {_why(error)}") from error
+        raise NotConnected("", f"no connection to {peer}: {why_not(error)}") from error
     return link
 
 
@@ -79,9 +79,9 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def _why(error: OSError | UnicodeError) -> str:
+def why_not(error: OSError | UnicodeError) -> str:
     """Connection refused, instead of asyncio's `[Errno 111] Connect call failed ('10.0.0.7', 502)`."""
     number = error.errno if isinstance(error, OSError) else None
     if number is not None and number > 0:
         return os.strerror(number)
-    return getattr(error, "strerror", None) or str(error)
+    return getattr(error, "strerror", None) or str(error) or "no answer in time"

@@ -15,6 +15,7 @@ READ_BYTES = 4096
 # Places in what tcgetattr gives.
 IFLAG, OFLAG, CFLAG, LFLAG, INPUT_SPEED, OUTPUT_SPEED, CHARACTERS = range(7)
 REMEDIES = {
+    errno.ENOENT: "; `tidegate ports` lists those that are there",
     errno.EACCES: ": give the gateway's user its group, which mostly is dialout",
     errno.EBUSY: ": another program has it, or another device list entry under another name",
     errno.EINVAL: ": it can't have these settings of baud, parity, bits and stop",

@@ -12,6 +12,7 @@ from typing import cast
 from tidegate.errors import NotConnected
 from tidegate_drivers.modbus.ascii import BEGIN, END
 from tidegate_drivers.modbus.ascii_ear import body_of
+from tidegate_drivers.modbus.dial import why_not
 from tidegate_drivers.modbus.framing import ASCII, Framing, crc16
 from tidegate_drivers.modbus.hosts import place_of
 from tidegate_drivers.modbus.link import EXCEPTION_FLAG
@@ -52,7 +53,7 @@ class TcpProbe:
             async with asyncio.timeout(self._timeout_s):
                 self._streams = await asyncio.open_connection(self._host, self._port)
         except (TimeoutError, OSError) as error:
-            raise NotConnected("", f"no connection to {place_of(self._host, self._port)}") from error
+            raise NotConnected("", f"no connection to {place_of(self._host, self._port)}: {why_not(error)}") from error
 
     async def ask(self, unit: int, question: bytes) -> bytes | None:
         """The PDU of the reply; None when there is none in time. Raises NotConnected when it can't be reached again."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from tidegate.acquire.survey import Found, Note, Progress, Scan, Tell
 from tidegate.errors import NotConnected
+from tidegate_drivers.modbus.dial import why_not
 from tidegate_drivers.modbus.framing import ASCII, RTU
 from tidegate_drivers.modbus.hosts import Hosts, parse_hosts, place_of
 from tidegate_drivers.modbus.line import Line
@@ -129,7 +130,10 @@ class TcpScan:
         await pace.slot(where)
         try:
             await probe.open()
-        except NotConnected:
+        except NotConnected as error:
+            # In a network most addresses are empty; whoever names one wants to know why it is not there.
+            if len(self._hosts.hosts) == 1:
+                tell(Note(f"{error}. Check address and port, and that the machine is on"))
             return
         try:
             nobody = await self._nobody(probe, where, pace)
@@ -246,7 +250,7 @@ class LineScan:
             async with asyncio.timeout(max(1.0, self._way.timeout_s)):
                 await asyncio.get_running_loop().create_connection(lambda: probe, host, port)
         except (TimeoutError, OSError) as error:
-            raise NotConnected("", f"no connection to {place_of(host, port)}: {error or 'no answer'}") from None
+            raise NotConnected("", f"no connection to {place_of(host, port)}: {why_not(error)}") from None
         return probe
 
 
