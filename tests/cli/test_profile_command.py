@@ -151,7 +151,7 @@ def test_an_identity_that_does_not_find_its_own_device_fails_the_test(vendors: P
     assert ran.exit_code == 1
     assert "FAIL  acme/m1@new: 2 tags, 2 vectors, 0 wrong" in ran.output
     assert "      firmware 1.14 is read as 1" in ran.output
-    assert "FAIL  1 sets with an identity, 1 whose own device is not found (limit 0)" in ran.output
+    assert "FAIL  1 set with an identity, 1 whose own device is not found (limit 0)" in ran.output
 
 
 def test_where_there_is_no_profile_nothing_passes(tmp_path: Path) -> None:

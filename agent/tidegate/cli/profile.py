@@ -13,6 +13,7 @@ from tidegate.cli.opened import Opened, from_folder, modbus, open_all, open_set
 from tidegate.cli.profile_wire import identify, simulate
 from tidegate.errors import ConfigError
 from tidegate.model.tag import Tag
+from tidegate.plural import counted
 from tidegate.profiles import trial
 from tidegate.profiles.difference import differences
 from tidegate.profiles.identity import Step
@@ -50,7 +51,7 @@ def list_(folder: Path | None) -> None:
             known = "yes" if one.profile.identity else "no"
             rows.append((chosen, describe(one.set), f"{len(one.tags.tags.tags)}", known, one.profile.evidence.value))
     _table(("profile", "for", "tags", "identified", "evidence"), rows)
-    click.echo(f"{len(shelf.names())} profiles, {len(rows)} sets of registers")
+    click.echo(f"{counted(len(shelf.names()), 'profile')}, {_sets(len(rows))} of registers")
 
 
 @command.command()
@@ -131,11 +132,12 @@ def test(names: tuple[str, ...], every: bool, folder: Path | None) -> None:
         loose += bool(slack)
     asked = sum(bool(one.profile.identity) for one in sets)
     click.echo(f"decoder: {twins.running().get('tidegate_drivers.modbus._codec', 'of the driver')}")
-    _claim(not broken, f"{len(tried)} profiles, {broken} that can't be used (limit 0)")
-    _claim(not bare, f"{len(sets)} sets of registers with {tags} tags, {bare} of them without a vector (limit 0)")
-    _claim(not unknown, f"{asked} sets with an identity, {unknown} whose own device is not found (limit 0)")
-    _claim(not loose, f"{asked} sets with an identity, {loose} that another firmware does not lock (limit 0)")
-    _claim(not wrong, f"{sum(len(one.vectors) for one in sets)} vectors, {wrong} read wrongly (limit 0)")
+    _claim(not broken, f"{counted(len(tried), 'profile')}, {broken} that can't be used (limit 0)")
+    every = f"{_sets(len(sets))} of registers with {counted(tags, 'tag')}"
+    _claim(not bare, f"{every}, {bare} of them without a vector (limit 0)")
+    _claim(not unknown, f"{_sets(asked)} with an identity, {unknown} whose own device is not found (limit 0)")
+    _claim(not loose, f"{_sets(asked)} with an identity, {loose} that another firmware does not lock (limit 0)")
+    _claim(not wrong, f"{counted(sum(len(one.vectors) for one in sets), 'vector')}, {wrong} read wrongly (limit 0)")
     sys.exit(EXIT_WRONG if broken or bare or unknown or loose or wrong else 0)
 
 
@@ -159,7 +161,8 @@ async def _try(one: Opened) -> list[trial.Miss]:
 def _echo_set(one: Opened, misses: Sequence[trial.Miss], without: Sequence[str], lost: Sequence[str]) -> None:
     name = f"{one.profile.name}@{one.set.name}"
     found = "FAIL" if misses or without or lost else "ok"
-    click.echo(f"{found:<4}  {name}: {len(one.tags.tags.tags)} tags, {len(one.vectors)} vectors, {len(misses)} wrong")
+    tags, vectors = counted(len(one.tags.tags.tags), "tag"), counted(len(one.vectors), "vector")
+    click.echo(f"{found:<4}  {name}: {tags}, {vectors}, {len(misses)} wrong")
     _echo_some([f"{tag} has no vector" for tag in without] + list(lost))
     _echo_some([f"row {m.vector.row} {m.vector.tag}: {m.what}" for m in misses])
 
@@ -173,6 +176,10 @@ def _echo_some(lines: Sequence[str]) -> None:
 
 def _claim(holds: bool, what: str) -> None:
     click.echo(f"{'ok' if holds else 'FAIL':<4}  {what}")
+
+
+def _sets(number: int) -> str:
+    return counted(number, "set")
 
 
 def _step(step: Step) -> str:

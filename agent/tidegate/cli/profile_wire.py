@@ -55,7 +55,9 @@ def identify(address: str, unit: int | None, timeout: float, settings: tuple[str
     if not TIMEOUT_S_MIN <= timeout <= TIMEOUT_S_MAX:
         wrong = f"choose at least {TIMEOUT_S_MIN:g} s and at most {TIMEOUT_S_MAX:g} s"
         raise click.BadParameter(wrong, param_hint="'--timeout'")
-    behind = UNIT_BEHIND.fullmatch(address) if unit is None else None
+    behind = UNIT_BEHIND.fullmatch(address)
+    if behind is not None and unit is not None:
+        raise click.BadParameter(f"the unit stands behind {address} already: leave one out", param_hint="--unit")
     if behind is not None:
         address, unit = behind[1], int(behind[2])
     pairs = [text.partition("=") for text in settings]

@@ -32,6 +32,7 @@ from tidegate.profiles.seen import Forgetful
 from tidegate.shape.shaper import Shaper
 from tidegate.tail.words import time_text
 
+ONE_OR_ALL = "name a device, or give --all, which takes none"
 EXIT_SILENT = 1
 EXIT_BAD = 3
 # The group of an address that no tag has.
@@ -71,7 +72,7 @@ def command(
     device is not what its profile is for.
     """
     if every == (device is not None) or (as_json and not every):
-        raise click.UsageError("name a device, or give --all" if not as_json else "--json is the page's: give --all")
+        raise click.UsageError(ONE_OR_ALL if not as_json else "--json is the page's: give --all")
     loaded = load(config, os.environ)
     if device is None:
         sys.exit(_page(config, loaded, as_json))

@@ -62,7 +62,9 @@ def check_formulas(file: str, tags: Sequence[Tag], computed: Sequence[Computed],
                 near = did_you_mean(
                     needed, [*(tag.name for tag in read.values()), *(c.tag.name for c in made.values())]
                 )
-                what, remedy = f"there is no tag {needed!r} in this table", f"{near}. {HINT_NAME}"
+                # A question has its own mark.
+                ended = near if near.endswith("?") else f"{near}."
+                what, remedy = f"there is no tag {needed!r} in this table", f"{ended} {HINT_NAME}"
             elif needed in twice:
                 what, remedy = f"{needed!r} is the name of two tags", "Give one of them another name"
             elif needed in read and read[needed].type == Type.STRING:

@@ -62,7 +62,7 @@ class Place:
 
     def __str__(self) -> str:
         word = next(word for word, function in FUNCTIONS.items() if function == self.function)
-        registers = "register" if self.count == 1 else f"{self.count} registers"
+        registers = "1 register" if self.count == 1 else f"{self.count} registers"
         return f"{word} 0x{self.address:04X} ({self.kind.value}, {registers})"
 
     def text(self, words: Sequence[int]) -> str:
