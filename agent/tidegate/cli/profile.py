@@ -133,8 +133,8 @@ def test(names: tuple[str, ...], every: bool, folder: Path | None) -> None:
     asked = sum(bool(one.profile.identity) for one in sets)
     click.echo(f"decoder: {twins.running().get('tidegate_drivers.modbus._codec', 'of the driver')}")
     _claim(not broken, f"{counted(len(tried), 'profile')}, {broken} that can't be used (limit 0)")
-    every = f"{_sets(len(sets))} of registers with {counted(tags, 'tag')}"
-    _claim(not bare, f"{every}, {bare} of them without a vector (limit 0)")
+    held = f"{_sets(len(sets))} of registers with {counted(tags, 'tag')}"
+    _claim(not bare, f"{held}, {bare} of them without a vector (limit 0)")
     _claim(not unknown, f"{_sets(asked)} with an identity, {unknown} whose own device is not found (limit 0)")
     _claim(not loose, f"{_sets(asked)} with an identity, {loose} that another firmware does not lock (limit 0)")
     _claim(not wrong, f"{counted(sum(len(one.vectors) for one in sets), 'vector')}, {wrong} read wrongly (limit 0)")

@@ -4,6 +4,7 @@ Any valid reply or exception is proof of a unit, but for a gateway's word that i
 """
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -279,7 +280,7 @@ def _listed(units: Sequence[int]) -> str:
 
 def _span(seconds: float) -> str:
     return (
-        f"{seconds:.0f} s"
+        f"{math.ceil(seconds)} s"
         if seconds < 120
         else f"{seconds / 60:.0f} min"
         if seconds < 7200
