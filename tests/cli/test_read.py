@@ -257,11 +257,22 @@ def test_an_address_that_no_tag_has_is_read_with_the_habits_of_the_table(press: 
     assert without_times(swapped)[2:] == [f"HR12 {7 << 16 | 9} Good"]
 
 
+def test_an_address_is_read_as_it_is_asked_for_also_where_it_has_a_tag(press: Path) -> None:
+    _, usual, _ = read(press, "press1", "40001")
+    _, asked, _ = read(press, "press1", "40001", "--type", "int32")
+    code, _, errors = read(press, "press1", "pressure", "--type", "int32")
+
+    assert "pressure" in usual[-1]
+    assert "40001" in asked[-1]
+    assert code == 2
+    assert "write its address, 40001" in errors
+
+
 def test_what_is_neither_tag_nor_address_says_how_to_write_one(press: Path) -> None:
     code, lines, errors = read(press, "press1", "presure")
 
     assert (code, lines) == (78, [])
-    assert "press1 has no tag 'presure', and as an address it can't be read: 'presure' is no Modbus address" in errors
+    assert "press1 has no tag 'presure' (Did you mean `pressure`?), and as an address it can't be read" in errors
 
 
 def test_an_unknown_device_is_answered_with_those_that_are_known(press: Path) -> None:

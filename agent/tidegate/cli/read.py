@@ -51,15 +51,15 @@ REMEDIES: dict[type[DriverError], str] = {
 @click.argument("point", metavar="[ADDRESS|TAG]", required=False)
 @click.option("--all", "every", is_flag=True, help="All devices, on a page to sign: answered, identity, bad tags.")
 @click.option("--json", "as_json", is_flag=True, help="The page of --all as one JSON document.")
-@click.option("--type", "kind", default="uint16", show_default=True, help="Type of an ADDRESS that no tag has.")
-@click.option("--set", "settings", multiple=True, metavar="COLUMN=TEXT", help="Tag-table column of such an ADDRESS.")
+@click.option("--type", "kind", help="Read an ADDRESS as this type, whatever tag it has; uint16 unless given.")
+@click.option("--set", "settings", multiple=True, metavar="COLUMN=TEXT", help="Tag-table column of an ADDRESS.")
 def command(
     config: Path,
     device: str | None,
     point: str | None,
     every: bool,
     as_json: bool,
-    kind: str,
+    kind: str | None,
     settings: tuple[str, ...],
 ) -> None:
     """Read DEVICE of CONFIG once, through its driver, and print its readings; or --all devices on one page.
@@ -89,15 +89,19 @@ def _read(devices: Sequence[Device]) -> list[Answer]:
     return asyncio.run(read_once(drivers(), devices, Clock()))
 
 
-def _narrowed(device: Device, point: str, kind: str, settings: Sequence[str]) -> Device:
+def _narrowed(device: Device, point: str, kind: str | None, settings: Sequence[str]) -> Device:
     """The device with one tag: the one of that name or address, else a tag that is made up for the address.
 
     What scales a tag comes along.
     """
     tags = device.table.tags
-    known = [i for i, tag in enumerate(tags) if tag.name == point] or [
-        i for i, tag in enumerate(tags) if tag.address == point
-    ]
+    asked = kind is not None or bool(settings)
+    known = [i for i, tag in enumerate(tags) if tag.name == point]
+    if known and asked:
+        how = f"{point!r} is a tag, and its row says how it is read: write its address, {tags[known[0]].address}"
+        raise click.BadParameter(f"{how}, or leave --type and --set out", param_hint="ADDRESS")
+    if not asked:
+        known = known or [i for i, tag in enumerate(tags) if tag.address == point]
     if known:
         powers = {tags[i].scale_by for i in known} - {""}
         known += [i for i, tag in enumerate(tags) if tag.name in powers and i not in known]
@@ -105,14 +109,16 @@ def _narrowed(device: Device, point: str, kind: str, settings: Sequence[str]) ->
         return dataclasses.replace(device, groups=tuple(group for group in groups if group.tags))
     options = {**_usual(tags), **_set(settings)}
     try:
-        raw = Type.of(kind)
+        raw = Type.of(kind or "uint16")
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--type") from None
     table = TagTable(device.name, (Tag(point, raw, raw, point, tuple(options.items())),))
     made = dataclasses.replace(device, table=table, groups=(Group(device.name, "read", DEADLINE_S, DEADLINE_S, (0,)),))
     problems = [problem for problem in drivers()[device.driver].check([made]) if problem.fatal]
     if problems:
-        what = f"{device.name} has no tag {point!r}, and as an address it can't be read"
+        near = did_you_mean(point, [tag.name for tag in tags])
+        guess = f" ({near})" if near.endswith("?") else ""
+        what = f"{device.name} has no tag {point!r}{guess}, and as an address it can't be read"
         columns = [None if problem.column == "address" else problem.column for problem in problems]
         told = zip(problems, columns, strict=True)
         raise ConfigError([dataclasses.replace(p, file=what, row=None, column=column, key="") for p, column in told])

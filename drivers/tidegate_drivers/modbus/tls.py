@@ -38,7 +38,8 @@ ALERTS = {
 }
 # Some end the connection without an alert.
 HUNG_UP = (
-    "it hung up without a word: it may want the gateway's certificate (tls_cert, tls_key), or not know its authority"
+    "it hung up without a word: it may want the gateway's certificate (tls_cert, tls_key), or not know its authority, "
+    "or speak no TLS at this port"
 )
 PLAIN = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNEXPECTED_MESSAGE")
 
