@@ -262,7 +262,7 @@ def test_to_a_device_that_is_back_nothing_is_written_before_it_has_said_who_it_i
 
 
 def test_a_write_that_waits_while_its_device_becomes_another_is_not_sent() -> None:
-    plant, lock = Plant(read_s=1.0, interval_s=2.0), Lock(due=False)
+    plant, lock = Plant(read_s=0.4), Lock()
 
     class Kept(Guard):
         def lock(self, device: Device) -> Lock | None:
@@ -271,8 +271,13 @@ def test_a_write_that_waits_while_its_device_becomes_another_is_not_sent() -> No
     plant.guard = Kept()
 
     async def story(poller: Poller) -> None:
+        # The first read is over, and the second one is under way.
+        await asyncio.sleep(0.6)
         writing = asyncio.create_task(poller.write("a", 0, Decimal(1), 5.0))
         await asyncio.sleep(0.1)
+
+        assert not writing.done()
+
         lock.why = "it is another one"
 
         assert (await writing).result is Result.FORBIDDEN

@@ -100,6 +100,22 @@ WRITES = (
         ("test_what_may_not_be_written",),
     ),
     Mutation(
+        "a write that waited is sent to a device that became another",
+        "agent/tidegate/acquire/orders.py",
+        "            if why := order.barred():",
+        '            if why := order.device and "":',
+        tests("tests/acquire/test_orders.py"),
+        ("test_a_write_that_waits_while",),
+    ),
+    Mutation(
+        "a device that is back is written to before it has said who it is",
+        "agent/tidegate/acquire/lock.py",
+        "        if self.why or not self.due or now_us < self.again_us:\n            return self.why\n",
+        "        if now_us >= 0:\n            return self.why\n",
+        tests("tests/acquire/test_orders.py"),
+        ("test_to_a_device_that_is_back",),
+    ),
+    Mutation(
         "a device that is another one is written to",
         "agent/tidegate/acquire/bus.py",
         "        why = unit.barred() or forbidden(",
