@@ -68,7 +68,9 @@ def _fault_lines(device: dict[str, Any], now_us: int) -> list[str]:
     if not kinds:
         return []
     told = ", ".join(f"{visible(str(kind))}: {count:,}" for kind, count in kinds.items())
-    return [f"        in {(now_us - device['counted_since_us']) / 3.6e9:.1f} h: {told}"]
+    hours = (now_us - device["counted_since_us"]) / 3.6e9
+    span = f"{hours:.1f} h" if hours >= 1 else f"{hours * 60:.1f} min"
+    return [f"        in {span}: {told}"]
 
 
 def _refused_lines(device: dict[str, Any]) -> list[str]:

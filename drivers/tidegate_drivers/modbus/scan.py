@@ -180,10 +180,11 @@ class LineScan:
         self._most = len(lines) * way.most
         seconds = sum(way.most * max(_timeout_s(line, way), 1 / way.rate) for line in lines)
         asked = " and ".join(way.questions)
+        questions = f"{self._most} question{'' if self._most == 1 else 's'}"
         settings = f" at {', '.join(str(line) for line in lines)}" if hosts.path else ""
         self.notice: tuple[str, ...] = (
             f"This asks {hosts}{settings}: {_listed(way.units)}, by function {asked}, which only reads.",
-            f"At most {self._most} questions, {way.rate:g} a second at most: at most {_span(seconds)}"
+            f"At most {questions}, {way.rate:g} a second at most: at most {_span(seconds)}"
             + (", less when somebody answers." if len(lines) > 1 and not way.every else "."),
             "It must be alone on the line: stop a PLC or another master that asks there."
             + (" A gateway that runs on this port keeps it locked, and the scan is refused." if hosts.path else ""),
