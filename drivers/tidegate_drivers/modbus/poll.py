@@ -7,28 +7,27 @@ for a minute while the others are read in few requests around it. It knows no co
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from struct import Struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from tidegate.clock import Clock
+from tidegate.clock import Clock, Moment
 from tidegate.errors import NoAnswer, Refused
 from tidegate.model.device import Group
 from tidegate.model.frame import ALL_GOOD, I64, U32, Frame
 from tidegate.model.status import (
     BAD_CONFIGURATION_ERROR,
-    BAD_DECODING_ERROR,
     BAD_DEVICE_FAILURE,
     BAD_NO_COMMUNICATION,
     BAD_TIMEOUT,
     GOOD,
 )
-from tidegate_drivers.modbus import codec
+from tidegate_drivers.modbus.columns import fill, marked, spread
 from tidegate_drivers.modbus.depth import Depth
 from tidegate_drivers.modbus.doubt import Doubt
 from tidegate_drivers.modbus.line_link import LineLink
-from tidegate_drivers.modbus.link import Link
+from tidegate_drivers.modbus.link import Link, Question, Reply
 from tidegate_drivers.modbus.pace import Pace
 from tidegate_drivers.modbus.plan import Avoided, Plan, Request, arrange
 from tidegate_drivers.modbus.refusals import ILLEGAL_FUNCTION, Refusals
@@ -82,6 +81,14 @@ class Task(NamedTuple):
     error: NoAnswer | Refused | None = None
 
 
+class Begun(NamedTuple):
+    """What became of requests that were asked at once: each reply; whether all are data; the silence that ended it."""
+
+    replies: Sequence[Reply]
+    whole: bool
+    silence: NoAnswer | None = None
+
+
 class Poll:
     """Reads one group of one device, one read at a time. `make` plans its requests around what is refused."""
 
@@ -93,6 +100,7 @@ class Poll:
         self._clock = clock
         self._doubt = Doubt()
         self._plan: Plan
+        self._questions: list[Question]
         self._bare = self._holed = False
         self._plan_anew()
         # While it searches: the plan that it began with.
@@ -115,7 +123,15 @@ class Poll:
         self._refusals.pass_time(link.time())
         if self._sought is None and (self._version, self._bare) != (self._refusals.version, self._doubt.bare):
             self._plan_anew()
-        outcomes, splits = await self._ask(link)
+        deadline, begun = link.time() + self.group.deadline_s, None
+        if not self._refusals and self._sought is None and not self._machine.pace.pause_s:
+            # Nearly every read: nothing is known against any request, and all of them are answered.
+            begun = await self._at_once(link, self._questions, deadline)
+            if begun.whole:
+                if self._holed:
+                    self._doubt.judge(False)
+                return self._whole(link, begun.replies)
+        outcomes, splits = await self._ask(link, deadline, begun)
         if self._holed and self._sought is None:
             self._doubt_holes(outcomes, link.time())
         plan = self._learn(outcomes, splits, link.time())
@@ -128,42 +144,66 @@ class Poll:
         marks: list[tuple[int, int]] = []
         for outcome in outcomes:
             if outcome.status == GOOD:
-                codec.decode(outcome.block, outcome.request.steps, values)
-                for slot, place, point in outcome.request.texts:
-                    if not codec.decode_text(outcome.block, place, point, values, slot, side):
-                        marks.append((slot, BAD_DECODING_ERROR))
-                for slot, place, point in outcome.request.clocks:
-                    if mark := codec.decode_clock(outcome.block, place, point, values, slot):
-                        marks.append((slot, mark))
-                if outcome.request.rules:
-                    marks += [outcome.request.marks[i] for i in codec.refine(values, outcome.request.rules)]
+                fill(outcome.request, outcome.block, values, side, marks)
         # One look at the clock for the whole frame: a step of it can't come between a time and what is said of it.
         now = self._clock.moment()
         ahead_us, mono_us = now.wall_us - now.mono_us, link.mono_us
         source_us, status = I64.pack(outcomes[0].mono_us + ahead_us), ALL_GOOD
         if any(outcome.mono_us != outcomes[0].mono_us for outcome in outcomes):
-            source_us = _spread(plan, [I64.pack(outcome.mono_us + ahead_us) for outcome in outcomes])
+            source_us = spread(plan, [I64.pack(outcome.mono_us + ahead_us) for outcome in outcomes])
         self._all_answered = not any(outcome.status for outcome in outcomes)
         if not self._all_answered:
-            status = _spread(plan, [U32.pack(outcome.status) for outcome in outcomes])
+            status = spread(plan, [U32.pack(outcome.status) for outcome in outcomes])
             self.fell_silent = any(outcome.status in SILENT for outcome in outcomes)
             if not any(outcome.status == GOOD for outcome in outcomes):
                 # All of it rests: the last reply that came over this link, if one did, was another's.
                 mono_us = now.mono_us
         if marks:
-            status = _marked(status, count, marks)
+            status = marked(status, count, marks)
+        return self._frame(mono_us, now, source_us, status, values, side)
+
+    def _whole(self, link: Link | LineLink, replies: Sequence[Any]) -> Frame:
+        """The frame of a read of which every request was answered: replies are monotonic µs and data."""
+        count, plan = len(self.group.tags), self._plan
+        values, side = bytearray(SLOT_BYTES * count), bytearray()
+        marks: list[tuple[int, int]] = []
+        first_us = replies[0][0]
+        together = True
+        for request, (mono_us, block) in zip(plan.requests, replies, strict=True):
+            fill(request, block, values, side, marks)
+            together = together and mono_us == first_us
+        self._all_answered = True
+        now = self._clock.moment()
+        ahead_us = now.wall_us - now.mono_us
+        if together:
+            source_us = I64.pack(first_us + ahead_us)
+        else:
+            source_us = spread(plan, [I64.pack(mono_us + ahead_us) for mono_us, _ in replies])
+        status = marked(ALL_GOOD, count, marks) if marks else ALL_GOOD
+        return self._frame(link.mono_us, now, source_us, status, values, side)
+
+    def _frame(
+        self, mono_us: int, now: Moment, source_us: bytes, status: bytes, values: bytearray, side: bytearray
+    ) -> Frame:
+        ahead_us = now.wall_us - now.mono_us
         return Frame(
-            self.group.device, self._machine.table, count, self._clock.boot, mono_us, mono_us + ahead_us,
-            self._tags, source_us, status, bytes(values), bytes(side), clock=now.state,
+            self.group.device, self._machine.table, len(self.group.tags), self._clock.boot, mono_us,
+            mono_us + ahead_us, self._tags, source_us, status, bytes(values), bytes(side), clock=now.state,
         )  # fmt: skip
 
-    async def _ask(self, link: Link | LineLink) -> tuple[list[Outcome], int]:
-        """Ask what there is to ask within the deadline: what became of each request, and how many were split."""
-        deadline = link.time() + self.group.deadline_s
+    async def _ask(self, link: Link | LineLink, deadline: float, begun: "Begun | None") -> tuple[list[Outcome], int]:
+        """Ask what there is to ask within the deadline: what became of each request, and how many were split.
+
+        `begun` is what became of all requests of the plan, where they were asked at once already.
+        """
         outcomes: list[Outcome] = []
-        todo, looks = self._due(link.time(), outcomes)
-        if len(todo) > 1 and not self._machine.pace.pause_s:
-            await self._ask_all(link, todo, outcomes, deadline)
+        todo, looks = deque(Task(request) for request in self._plan.requests), deque[Request]()
+        if begun is None:
+            todo, looks = self._due(link.time(), outcomes)
+        if begun is None and len(todo) > 1 and not self._machine.pace.pause_s:
+            begun = await self._at_once(link, [task.request.asked for task in todo], deadline)
+        if begun is not None:
+            todo = _sorted(todo, begun, outcomes)
         stopped = GOOD
         splits = 0
         pieces: list[Task] = []
@@ -220,40 +260,24 @@ class Poll:
     def _resting(self, request: Request) -> Outcome:
         return Outcome(request, BAD_CONFIGURATION_ERROR, self._clock.mono_us())
 
-    async def _ask_all(
-        self, link: Link | LineLink, todo: deque[Task], outcomes: list[Outcome], deadline: float
-    ) -> None:
-        """Ask all that is to do, and wake up once for it; what was answered moves over to the outcomes.
-
-        What is left to do has not been asked, or has what is wrong with it.
-        """
-        tasks = list(todo)
-        questions = [task.request.asked for task in tasks]
+    async def _at_once(self, link: Link | LineLink, questions: Sequence[Question], deadline: float) -> "Begun":
+        """Ask all of these, and wake up once for it."""
+        machine = self._machine
         replies, asked = link.ask_all(
-            self.group.device, self._machine.unit, questions, self._machine.timeout_s, deadline,
-            self._machine.depth.now,
-        )  # fmt: skip
-        silence: NoAnswer | None = None
+            self.group.device, machine.unit, questions, machine.timeout_s, deadline, machine.depth.now
+        )
         try:
             await asked
         except NoAnswer as error:
             # Without its frames, of which this one would hold it.
-            silence = error.with_traceback(None)
+            return Begun(replies, False, error.with_traceback(None))
         except Refused as error:
             # It stands among the replies.
             error.with_traceback(None)
+            return Begun(replies, False)
         finally:
             del asked
-        todo.clear()
-        for task, reply in zip(tasks, replies, strict=True):
-            if isinstance(reply, tuple):
-                outcomes.append(Outcome(task.request, GOOD, *reply))
-            elif reply is not None:
-                todo.append(Task(task.request, reply))
-            else:
-                # The first that has no reply was asked when the device fell silent.
-                todo.append(Task(task.request, silence))
-                silence = None
+        return Begun(replies, None not in replies)
 
     async def _one(self, link: Link | LineLink, request: Request, deadline: float) -> Outcome:
         """Ask one request, once, when its unit wants to be asked again."""
@@ -293,7 +317,7 @@ class Poll:
             return self._plan  # All of it rests, as was learnt from another group.
         if splits:
             self._sought = self._sought or self._plan
-            self._plan = arrange([outcome.request for outcome in outcomes])
+            self._use(arrange([outcome.request for outcome in outcomes]))
         plan, lasting = self._plan, False
         for outcome in outcomes:
             if outcome.code == ILLEGAL_FUNCTION or (outcome.code in SPLITTING and not outcome.request.splittable):
@@ -319,10 +343,13 @@ class Poll:
                 self._refusals.cut(whole.function, cuts, now)
         self._plan_anew()
 
+    def _use(self, plan: Plan) -> None:
+        self._plan, self._questions = plan, [request.asked for request in plan.requests]
+
     def _plan_anew(self) -> None:
         avoided = self._refusals.avoided()
         self._version, self._bare = self._refusals.version, self._doubt.bare
-        self._plan = self._make(replace(avoided, bare=avoided.bare or self._bare))
+        self._use(self._make(replace(avoided, bare=avoided.bare or self._bare)))
         if not self._bare:
             # Whether there is something to doubt.
             self._holed = any(request.unused for request in self._plan.requests)
@@ -344,14 +371,17 @@ class Poll:
         return NoAnswer(self.group.device, "its deadline left no time to ask")
 
 
-def _spread(plan: Plan, items: list[bytes]) -> bytes:
-    """A column: for each run of slots the item of its request."""
-    return b"".join([items[index] * length for index, length in plan.runs])
-
-
-def _marked(status: bytes, count: int, marks: Iterable[tuple[int, int]]) -> bytes:
-    """A status column with marks at some slots."""
-    column = bytearray(status * count if len(status) == U32.size else status)
-    for slot, mark in marks:
-        U32.pack_into(column, U32.size * slot, mark)
-    return bytes(column)
+def _sorted(todo: deque[Task], begun: Begun, outcomes: list[Outcome]) -> deque[Task]:
+    """What was answered moves over to the outcomes; what is left has not been asked, or has what is wrong with it."""
+    left: deque[Task] = deque()
+    silence = begun.silence
+    for task, reply in zip(todo, begun.replies, strict=True):
+        if isinstance(reply, tuple):
+            outcomes.append(Outcome(task.request, GOOD, *reply))
+        elif reply is not None:
+            left.append(Task(task.request, reply))
+        else:
+            # The first that has no reply was asked when the device fell silent.
+            left.append(Task(task.request, silence))
+            silence = None
+    return left
