@@ -177,3 +177,13 @@ def test_integers_come_back_whole(kind_and_values: tuple[Type, list[int]]) -> No
         return
 
     assert [int(v) for v in json.loads(encoded(_json_c, kind, values))["v"]] == values
+
+
+@pytest.mark.parametrize("twin", TWINS)
+def test_a_list_of_tags_that_somebody_has_stands_as_it_is(twin: ModuleType) -> None:
+    tags, values = struct.pack("<3I", 0, 1, 2), struct.pack("<3q", 5, 6, 7)
+    columns = (tags, struct.pack("<q", 9), b"", bytes(4), values, b"")
+
+    plain = twin.frame(HEAD, TAIL, bytes([Type.INT16]) * 3, 3, 0, 3, *columns)
+
+    assert plain == twin.frame(HEAD, TAIL, bytes([Type.INT16]) * 3, 3, 0, 3, *columns, b"0,1,2")

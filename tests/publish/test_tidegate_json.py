@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from struct import pack
 from typing import Any
 
 import pytest
@@ -9,11 +10,13 @@ import pytest
 from tests.fakes.frames import T0_US, frame, gap_frame, table
 from tests.schemas import check
 from tidegate.clock import ClockState, Trust
-from tidegate.model.frame import Origin
+from tidegate.model.frame import Frame, Origin
 from tidegate.model.gap import Gap, Why
-from tidegate.model.tag import Type
+from tidegate.model.tag import Tag, TagTable, Type
 from tidegate.proof import Ranges
 from tidegate.publish.formats.tidegate_json import (
+    LISTED_MIN,
+    LISTS_MAX,
     Answer,
     Head,
     Lane,
@@ -179,3 +182,17 @@ def test_a_head_claims_numbers_of_its_own_epoch_only() -> None:
 
     assert last_of_head(head, EPOCH) == 108
     assert last_of_head(head, "0" * 16) == 0
+
+
+def test_long_frames_of_several_groups_keep_their_own_tags_however_many_there_are() -> None:
+    wide = TagTable("wide", tuple(Tag(f"t{i}", Type.UINT16, Type.UINT16) for i in range(1000)))
+    spoken = TidegateJson("g1", "cloud", "tidegate")
+    for first in (*range(LISTS_MAX + 20), *range(LISTS_MAX + 20)):
+        tags = list(range(first, first + LISTED_MIN))
+        long = Frame(
+            "wide", wide.hash, LISTED_MIN, 1, 0, T0_US, pack(f"<{LISTED_MIN}I", *tags), pack("<q", T0_US), bytes(4),
+            bytes(8 * LISTED_MIN),
+        )  # fmt: skip
+        (piece,) = spoken.pieces(1, EPOCH, long, wide, ROOM)
+
+        assert json.loads(piece.data)["tags"] == tags

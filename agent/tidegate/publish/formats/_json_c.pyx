@@ -324,7 +324,7 @@ cdef Py_ssize_t strings_length(Column* indexes, Column* slots, const uint8_t* ty
 def frame(
     bytes head not None, bytes tail not None, bytes types not None, Py_ssize_t count, Py_ssize_t start,
     Py_ssize_t stop, bytes tags not None, bytes source_us not None, bytes server_us not None,
-    bytes status not None, bytes values not None, bytes side not None,
+    bytes status not None, bytes values not None, bytes side not None, bytes listed not None=b"",
 ):
     """Readings start..stop of a frame as one JSON object, between `head` and `tail`; see the specification."""
     if not 0 <= start <= stop <= count:
@@ -339,6 +339,7 @@ def frame(
     cdef const char* sides = PyBytes_AS_STRING(side)
     cdef Py_ssize_t side_length = PyBytes_GET_SIZE(side), n = stop - start, i
     cdef Py_ssize_t bound = FRAME_BYTES_EXTRA + PyBytes_GET_SIZE(head) + PyBytes_GET_SIZE(tail) + n * READING_BYTES_MAX
+    bound += PyBytes_GET_SIZE(listed)
     bound += ESCAPED_BYTES_MAX * strings_length(
         &indexes, &slots, kinds, PyBytes_GET_SIZE(types), side_length, start, stop
     )
@@ -355,11 +356,15 @@ def frame(
         p = put_text(p + PyBytes_GET_SIZE(head), b'"t":')
         p = put_one_or_list(p, &sources, start, stop)
         p = put_text(p, b',"tags":[')
-        for i in range(start, stop):
-            p = put_unsigned(p, u32(&indexes, i))
-            p[0] = b","
-            p += 1
-        p -= n > 0
+        if PyBytes_GET_SIZE(listed):
+            memcpy(p, PyBytes_AS_STRING(listed), PyBytes_GET_SIZE(listed))
+            p += PyBytes_GET_SIZE(listed)
+        else:
+            for i in range(start, stop):
+                p = put_unsigned(p, u32(&indexes, i))
+                p[0] = b","
+                p += 1
+            p -= n > 0
         p = put_text(p, b'],"v":[')
         for i in range(start, stop):
             effective[i - start] = u32(&codes, i)

@@ -19,12 +19,13 @@ FLOAT32_DIGITS = 9
 
 def frame(
     head: bytes, tail: bytes, types: bytes, count: int, start: int, stop: int, tags: bytes, source_us: bytes,
-    server_us: bytes, status: bytes, values: bytes, side: bytes,
+    server_us: bytes, status: bytes, values: bytes, side: bytes, listed: bytes = b"",
 ) -> bytes:  # fmt: skip
     """Readings start..stop of a frame: `head`, then "t", "tags", "v", "st", "ts" as in formats §3, then `tail`.
 
-    `head` begins the object and ends with a comma, `tail` ends it. `types` has one byte a tag. Raises ValueError when
-    a column is neither `count` items nor one, or a tag index has no type.
+    `head` begins the object and ends with a comma, `tail` ends it. `types` has one byte a tag. `listed` is the list of
+    these tags, where somebody has it: the numbers with commas between. Raises ValueError when a column is neither
+    `count` items nor one, or a tag index has no type.
     """
     if not 0 <= start <= stop <= count:
         raise ValueError(f"readings {start}..{stop} of a frame of {count}")
@@ -43,7 +44,7 @@ def frame(
         texts.append(text)
     members = [
         f'"t":{_one_or_list(sources)}',
-        f'"tags":[{",".join(map(str, indexes))}]',
+        f'"tags":[{listed.decode() or ",".join(map(str, indexes))}]',
         f'"v":[{",".join(texts)}]',
     ]
     if any(codes):

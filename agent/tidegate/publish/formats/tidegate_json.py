@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from tidegate.clock import ClockState, Trust
-from tidegate.model.frame import Frame, Kind, Origin
+from tidegate.model.frame import U32, Frame, Kind, Origin
 from tidegate.model.gap import Gap
 from tidegate.model.tag import TagTable
 from tidegate.proof import Ranges
@@ -32,6 +32,8 @@ EPOCH_CHARACTERS_MAX = 64
 NUMBER_MAX = 2**53 - 1
 # Room for the numbers in a data message's own keys, over the fixed text.
 ENVELOPE_BYTES = 288
+# From so many readings on the list of tags of a frame is kept, at most so many lists.
+LISTED_MIN, LISTS_MAX = 64, 256
 
 
 class Lane(StrEnum):
@@ -99,6 +101,8 @@ class TidegateJson:
         self._opening = f'{{"v":{VERSION},"gw":{_dumps(gateway)},"target":{_dumps(target)},"epoch":'
         # The part of a frame's object that is the same for all frames of a table.
         self._middles: dict[tuple[bytes, str], bytes] = {}
+        # Lists of tags, those that came first.
+        self._lists: dict[bytes, bytes] = {}
 
     def topic(self, leaf: str) -> str:
         """The full topic of `live`, `head`, ...: a Lane is its own leaf."""
@@ -157,7 +161,20 @@ class TidegateJson:
         return twin.frame(
             b'{"seq":%d' % number + middle, tail, table.types, frame.count, start, stop, frame.tags,
             frame.source_us, frame.server_us, frame.status, frame.values, frame.side,
+            self._listed(frame) if stop - start == frame.count else b"",
         )  # fmt: skip
+
+    def _listed(self, frame: Frame) -> bytes:
+        """The list of a long frame's tags: a group has the same ones each time, and they are half of its numbers."""
+        if frame.count < LISTED_MIN or len(frame.tags) != U32.size * frame.count:
+            return b""
+        listed = self._lists.get(frame.tags)
+        if listed is None:
+            if len(self._lists) >= LISTS_MAX:
+                return b""
+            listed = ",".join(str(tag) for (tag,) in U32.iter_unpack(frame.tags)).encode()
+            self._lists[frame.tags] = listed
+        return listed
 
     def _gap(self, number: int, epoch: str, frame: Frame) -> Piece:
         try:
