@@ -123,9 +123,6 @@ class StillLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self.now_s
 
-    async def getaddrinfo(self, *_: Any, **__: Any) -> Any:
-        return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", ("127.0.0.1", 1))]
-
     async def sock_connect(self, sock: socket.socket, address: Any) -> None:
         drawn = self._chance.random() if self.peer.kinds is KINDS else 1.0
         if drawn < MUTE_SHARE:
@@ -186,7 +183,7 @@ class Play:
     def __init__(self, peer: Peer, clock: Clock, judge: Judge, in_flight: int) -> None:
         self._peer, self._judge = peer, judge
         self._devices = [
-            machine(f"unit{unit}", "tcp://peer", unit, 1.0, DEADLINE_S, TIMEOUT_S, in_flight=in_flight)
+            machine(f"unit{unit}", "tcp://127.0.0.1", unit, 1.0, DEADLINE_S, TIMEOUT_S, in_flight=in_flight)
             for unit in UNITS
         ]
         self.driver = ModbusDriver(self._devices, clock)
