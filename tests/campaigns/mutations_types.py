@@ -13,9 +13,9 @@ TYPES = (
     ),
     Mutation(
         "a date that is none arrives as a good number",
-        "drivers/tidegate_drivers/modbus/poll.py",
-        "                        marks.append((slot, mark))\n",
-        "                        pass\n",
+        "drivers/tidegate_drivers/modbus/columns.py",
+        "            marks.append((slot, mark))\n",
+        "            pass\n",
         tests("tests/drivers/test_modbus_dates.py"),
         ("test_a_date_that_is_none_is_bad_in_its_frame",),
     ),
