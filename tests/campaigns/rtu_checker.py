@@ -70,7 +70,7 @@ class LineJudge:
             if question.address <= SLOTS[slot].address < question.address + question.count
         }
         found: dict[int, str] = {}
-        collided: set[int] = set()
+        told: dict[int, list[tuple[Slot, bytes, int]]] = {}
         for slot, place in enumerate(SLOTS):
             value, mine = values[SLOT_BYTES * slot : SLOT_BYTES * (slot + 1)], owner.get(slot)
             if statuses[slot] != GOOD:
@@ -84,10 +84,16 @@ class LineJudge:
                 self._wrong(f"a value at {place} that was not asked for", asked)
                 continue
             found[mine.n] = "value"
-            if self._collided(mine, place, value):
-                collided.add(mine.n)
-            else:
-                self._good(unit, place, value, times[slot], mine, asked)
+            told.setdefault(mine.n, []).append((place, value, times[slot]))
+        collided: set[int] = set()
+        for question in asked:
+            values_of = told.get(question.n, [])
+            whole = self._collided(unit, question, values_of)
+            for place, value, at_us in values_of:
+                if whole or self._damaged(question, place, value):
+                    collided.add(question.n)
+                else:
+                    self._good(unit, place, value, at_us, question, asked)
         self.collisions += len(collided)
         for question in asked:
             if question.n not in collided:
@@ -99,10 +105,28 @@ class LineJudge:
             self._wrong(f"{value.hex()} at {place}, question {question.n} ({question.kind})", asked)
         elif question.right_s is None:
             self._wrong(f"a value at {place}, question {question.n} ({question.kind}) was never answered", asked)
-        elif not -ROUNDING_S <= (source_us - self._epoch_us) / 1e6 - question.right_s <= self._believed_s:
+        elif not self._in_time(question, source_us):
             self._wrong(f"another time than its reply's at {place}, question {question.n} ({question.kind})", asked)
 
-    def _collided(self, question: Asked, place: Slot, value: bytes) -> bool:
+    def _in_time(self, question: Asked, source_us: int) -> bool:
+        """Whether this is when the right reply came."""
+        right_s = question.right_s
+        late_s = (source_us - self._epoch_us) / 1e6 - right_s if right_s is not None else self._believed_s + 1.0
+        return -ROUNDING_S <= late_s <= self._believed_s
+
+    def _collided(self, unit: int, question: Asked, told: Sequence[tuple[Slot, bytes, int]]) -> bool:
+        """Whether all values of a reply are those of one that the line damaged, under a checksum that is right.
+
+        Of a few bits such a reply may hold the right ones by chance; it then came at another time than the right reply.
+        """
+        right = all(
+            value == place.expected(unit, question.n) and self._in_time(question, at_us) for place, value, at_us in told
+        )
+        return not right and any(
+            all(in_slot(place, question, data) == value for place, value, _ in told) for data in question.by_chance
+        )
+
+    def _damaged(self, question: Asked, place: Slot, value: bytes) -> bool:
         """Whether the line damaged its reply so that this value came of it, under a right checksum."""
         if question.right_s is not None and value == place.expected(question.unit, question.n):
             return False

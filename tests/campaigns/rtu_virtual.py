@@ -153,7 +153,7 @@ def play(seed: int, index: int, replies: int) -> LineRound:
 
     async def main() -> None:
         line = loop.line = HostileLine(chance, framing, KINDS, echo)
-        playing = LinePlay(line, clock, judge, f"{framing}+tcp://line:4001", options)
+        playing = LinePlay(line, clock, judge, f"{framing}+tcp://127.0.0.1:4001", options)
         while line.n < replies:
             await playing.read()
         done.lively = await playing.recovers()

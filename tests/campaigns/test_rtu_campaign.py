@@ -103,6 +103,16 @@ def test_a_damaged_reply_with_a_right_checksum_is_a_collision_and_no_more_than_t
     assert (another.collisions, another.verdict.wrong_values) == (1, 1)
 
 
+def test_a_damaged_reply_of_a_few_bits_that_holds_the_right_ones_is_a_collision_by_its_time() -> None:
+    """The right reply came later, and nobody waited for it any more."""
+    asked = questions()
+    asked[0].kind, asked[0].right_s = "flipped bits", 1.9
+    asked[0].by_chance.append(bytes(asked[0].body()[3:]))
+    judge = judged(asked, right_values())
+
+    assert (judge.collisions, judge.verdict.wrong_values, judge.verdict.misjudged) == (1, 0, 0)
+
+
 def test_a_wrong_reply_that_became_a_value_is_seen() -> None:
     asked = questions()
     asked[0].kind = "another unit"
