@@ -22,6 +22,7 @@ from tests.campaigns.rtu_replies import KINDS, Asked
 NOT_READ, TOO_LATE, LOST = "asked only to make sure", "right, but too late", "lost with its read"
 # A right reply that comes nearer to its deadline than this may be too late.
 NEAR_S = 0.01
+REFUSED = frozenset({"BadConfigurationError", "BadDeviceFailure", "BadNoCommunication"})
 
 
 def in_slot(place: Slot, asked: Asked, data: bytes) -> bytes:
@@ -62,10 +63,11 @@ class LineJudge:
             return
         statuses = [WORD.unpack(status)[0]] * count if len(status) == 4 else Struct(f"<{count}I").unpack(status)
         times = [LONG.unpack(source_us)[0]] * count if len(source_us) == 8 else Struct(f"<{count}q").unpack(source_us)
+        # What was searched for counts where nothing else asked for it.
         owner = {
             slot: question
-            for question in asked
-            if question.read
+            for question in sorted(asked, key=lambda question: question.read)
+            if question.read or question.searched
             for slot in SLOTS_OF[question.function]
             if question.address <= SLOTS[slot].address < question.address + question.count
         }
@@ -143,6 +145,9 @@ class LineJudge:
         if not question.read:
             self.verdict.replies += 1
             self.verdict.classes[NOT_READ, name if name in ("NoAnswer", "NotConnected") else "other"] += 1
+            return
+        if question.refused and name in REFUSED:
+            self.collisions += 1
             return
         kind, classes = question.kind, KINDS[question.kind].classes
         if "value" in classes and (question.right_s is None or question.right_s - question.at_s > TIMEOUT_S - NEAR_S):

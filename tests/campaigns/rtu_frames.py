@@ -88,6 +88,21 @@ def replies_in(framing: str, heard: bytes, unit: int, function: int, data_bytes:
     return found
 
 
+def refused_in(framing: str, heard: bytes, unit: int, function: int) -> bool:
+    """Whether a frame among these bytes has the form of a refusal and a right checksum."""
+    head = bytes([unit, function | EXCEPTION_FLAG])
+    if framing == RTU:
+        bodies = [heard[at : at + 5] for at in range(len(heard) - 4) if heard.startswith(head, at)]
+        return any(body[3:] == crc(body[:3]) for body in bodies)
+    for part in heard.split(b":")[1:]:
+        digits, end, _ = part.partition(b"\r\n")
+        if end and len(digits) == 8 and set(digits) <= DIGITS:
+            body = bytes.fromhex(digits.decode())
+            if body[:2] == head and sum(body) % 256 == 0:
+                return True
+    return False
+
+
 def refusal(framing: str, unit: int, function: int, code: int) -> bytes:
     """An exception."""
     return framed(framing, bytes([unit, function | EXCEPTION_FLAG, code]))

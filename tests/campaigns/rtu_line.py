@@ -5,7 +5,7 @@ import heapq
 from collections.abc import Callable
 from random import Random
 
-from tests.campaigns.rtu_frames import Questions, replies_in
+from tests.campaigns.rtu_frames import Questions, refused_in, replies_in
 from tests.campaigns.rtu_replies import UNITS, Asked, Kind, Reply, Voice
 
 # A unit with more to say than this drops what it is asked.
@@ -35,6 +35,7 @@ class HostileLine:
         self.asked: list[Asked] = []
         # Wrong replies whose checksum was right by chance.
         self.by_chance = 0
+        self._searched: set[int] = set()
         self._free_at = dict.fromkeys(UNITS, 0.0)
         self._due: list[tuple[float, int, Asked, Reply]] = []
         self._speaking = False
@@ -74,6 +75,7 @@ class HostileLine:
             unit, function = body[0], body[1]
             address, count = int.from_bytes(body[2:4], "big"), int.from_bytes(body[4:6], "big")
             asked = Asked(self.n, unit, function, address, count, now, (function, count) in READS)
+            asked.searched = unit in self._searched
             self.asked.append(asked)
             self._voice.question = data
             if self._echo:
@@ -97,6 +99,10 @@ class HostileLine:
         self._free_at[asked.unit] = due + sum(gap_s for gap_s, _ in reply.pieces)
         heapq.heappush(self._due, (due, asked.n, asked, reply))
         asked.by_chance = self._by_chance(asked, reply)
+        said = b"".join(piece for _, piece in reply.pieces)
+        asked.refused = "exception" not in asked.kind and refused_in(self._framing, said, asked.unit, asked.function)
+        if asked.refused:
+            self._searched.add(asked.unit)
         self.by_chance += len(asked.by_chance)
         if reply.right is not None:
             self._voice.last[asked.unit] = self._voice.frame(asked.body())

@@ -24,6 +24,7 @@ class Asked:
     `right_s` is when the last byte of the right reply came; None where it never did. `read`: it asks for what is to be
     read, and is none that only makes sure of the line. `by_chance` is the data of wrong frames in what is said about
     it that have the form of its reply, and by chance a right checksum: no receiver can tell them from it.
+    `refused`: one had the form of a refusal; `searched`: after one, questions of other lengths search for what is.
     """
 
     n: int
@@ -36,6 +37,8 @@ class Asked:
     kind: str = ""
     right_s: float | None = None
     by_chance: list[bytes] = field(default_factory=list)
+    refused: bool = False
+    searched: bool = False
 
     @property
     def data_bytes(self) -> int:
@@ -257,7 +260,8 @@ class Kind:
     classes: frozenset[str]
 
 
-ENDED = frozenset({"NotConnected"})
+# Behind what its unit had still to say, the end may come after the deadline.
+ENDED = frozenset({"NotConnected", "NoAnswer"})
 KINDS = {
     "right": Kind(430, _right, VALUE),
     "right, with gaps within": Kind(60, _pieces, VALUE),

@@ -6,7 +6,7 @@ import pytest
 
 from tests.campaigns.modbus_checker import SLOTS
 from tests.campaigns.rtu_checker import LineJudge
-from tests.campaigns.rtu_frames import ASCII, RTU, Questions, framed, replies_in
+from tests.campaigns.rtu_frames import ASCII, RTU, Questions, framed, refusal, refused_in, replies_in
 from tests.campaigns.rtu_replies import Asked
 from tests.campaigns.rtu_virtual import play
 
@@ -111,6 +111,15 @@ def test_a_damaged_reply_of_a_few_bits_that_holds_the_right_ones_is_a_collision_
     judge = judged(asked, right_values())
 
     assert (judge.collisions, judge.verdict.wrong_values, judge.verdict.misjudged) == (1, 0, 0)
+
+
+@pytest.mark.parametrize("framing", [RTU, ASCII])
+def test_a_damaged_reply_that_has_become_a_refusal_is_found(framing: str) -> None:
+    said = b"\x00\x07" + refusal(framing, 1, 3, 2) + b"\x55"
+
+    assert refused_in(framing, said, 1, 3)
+    assert not refused_in(framing, said, 1, 4)
+    assert not refused_in(framing, said[:-2], 1, 3)
 
 
 def test_a_wrong_reply_that_became_a_value_is_seen() -> None:
