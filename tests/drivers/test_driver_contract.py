@@ -14,6 +14,7 @@ from tidegate.errors import ConfigError, NotConnected
 from tidegate.model.device import Device, Group
 from tidegate.model.frame import Frame
 from tidegate.model.tag import Tag, TagTable, Type
+from tidegate.model.written import Result, Written
 from tidegate_drivers.modbus.driver import ModbusDriver
 from tidegate_drivers.simulator.driver import SimulatorDriver
 
@@ -182,9 +183,25 @@ def test_what_it_does_not_offer_it_says(kind: type[Driver], places: Places, serv
         sink: Sink | None = None
         with pytest.raises(NotImplementedError):
             await driver.subscribe(made.groups, sink)
-        with pytest.raises(NotImplementedError):
-            await driver.write("d1", 0, 1)
 
         assert driver.connections >= 1
+
+    against(kind, places, serve, machine, story)
+
+
+@of_every_driver
+def test_a_tag_without_write_access_is_not_written(
+    kind: type[Driver], places: Places, serve: Any, machine: Any
+) -> None:
+    """It says so, or that it writes nothing."""
+
+    async def story(driver: Any, made: Device, peer: Any) -> None:
+        await driver.open()
+        try:
+            written = await driver.write(made.name, 0, 1, 1.0)
+        except NotImplementedError:
+            written = Written(Result.FORBIDDEN)
+
+        assert written.result is Result.FORBIDDEN
 
     against(kind, places, serve, machine, story)
