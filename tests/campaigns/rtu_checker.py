@@ -17,9 +17,10 @@ from tests.campaigns.modbus_checker import (
     Verdict,
 )
 from tests.campaigns.modbus_replies import TIMEOUT_S
-from tests.campaigns.rtu_replies import KINDS, Asked
+from tests.campaigns.rtu_replies import ENDED, KINDS, Asked
 
 NOT_READ, TOO_LATE, LOST = "asked only to make sure", "right, but too late", "lost with its read"
+ENDED_LATE = "closed, but too late"
 # A right reply that comes nearer to its deadline than this may be too late.
 NEAR_S = 0.01
 REFUSED = frozenset({"BadConfigurationError", "BadDeviceFailure", "BadNoCommunication"})
@@ -147,11 +148,15 @@ class LineJudge:
             self.verdict.classes[NOT_READ, name if name in ("NoAnswer", "NotConnected") else "other"] += 1
             return
         if question.refused and name in REFUSED:
+            self.verdict.replies += 1
             self.collisions += 1
             return
         kind, classes = question.kind, KINDS[question.kind].classes
         if "value" in classes and (question.right_s is None or question.right_s - question.at_s > TIMEOUT_S - NEAR_S):
             kind, classes = TOO_LATE, KINDS["late"].classes | classes
+        if classes == ENDED and (question.ended_s is None or question.ended_s - question.at_s > TIMEOUT_S - NEAR_S):
+            # Behind what its unit had still to say, the end came after the deadline.
+            kind, classes = ENDED_LATE, ENDED | {"NoAnswer"}
         self.verdict.replies += 1
         self.verdict.classes[kind, name] += 1
         # Three silent questions in a row end a connection.

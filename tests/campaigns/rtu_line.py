@@ -145,6 +145,7 @@ class HostileLine:
             return
         self._speaking = False
         if reply.ends:
+            asked.ended_s = self._now()
             self._end()
         self._wait()
 

@@ -21,10 +21,11 @@ CODES = (4, 5, 6, 8, 10, 11)
 class Asked:
     """A question, numbered over all of a line's; what is done about it, and what the line gave since.
 
-    `right_s` is when the last byte of the right reply came; None where it never did. `read`: it asks for what is to be
-    read, and is none that only makes sure of the line. `by_chance` is the data of wrong frames in what is said about
-    it that have the form of its reply, and by chance a right checksum: no receiver can tell them from it.
-    `refused`: one had the form of a refusal; `searched`: after one, questions of other lengths search for what is.
+    `right_s` is when the last byte of the right reply came, `ended_s` when its unit hung up; None where it never did.
+    `read`: it asks for what is to be read, and is none that only makes sure of the line. `by_chance` is the data of
+    wrong frames in what is said about it that have the form of its reply, and by chance a right checksum: no receiver
+    can tell them from it. `refused`: one had the form of a refusal; `searched`: after one, questions of other lengths
+    search for what is.
     """
 
     n: int
@@ -36,6 +37,7 @@ class Asked:
     read: bool
     kind: str = ""
     right_s: float | None = None
+    ended_s: float | None = None
     by_chance: list[bytes] = field(default_factory=list)
     refused: bool = False
     searched: bool = False
@@ -260,8 +262,7 @@ class Kind:
     classes: frozenset[str]
 
 
-# Behind what its unit had still to say, the end may come after the deadline.
-ENDED = frozenset({"NotConnected", "NoAnswer"})
+ENDED = frozenset({"NotConnected"})
 KINDS = {
     "right": Kind(430, _right, VALUE),
     "right, with gaps within": Kind(60, _pieces, VALUE),

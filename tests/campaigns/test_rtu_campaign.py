@@ -122,6 +122,25 @@ def test_a_damaged_reply_that_has_become_a_refusal_is_found(framing: str) -> Non
     assert not refused_in(framing, said[:-2], 1, 3)
 
 
+@pytest.mark.parametrize(("ended_s", "misjudged"), [(1.5, 1), (2.5, 0), (None, 0)], ids=["in time", "late", "never"])
+def test_a_close_that_came_in_time_is_to_be_noticed(ended_s: float | None, misjudged: int) -> None:
+    asked = questions()[:1]
+    asked[0].kind, asked[0].right_s, asked[0].ended_s = "closed halfway", None, ended_s
+    judge = LineJudge(0)
+    judge.failed(asked, "NoAnswer")
+
+    assert judge.verdict.misjudged == misjudged
+
+
+def test_a_refusal_by_chance_is_counted_as_a_reply_and_a_collision() -> None:
+    asked = questions()[:1]
+    asked[0].kind, asked[0].right_s, asked[0].refused = "flipped bits", None, True
+    judge = LineJudge(0)
+    judge.failed(asked, "BadConfigurationError")
+
+    assert (judge.collisions, judge.verdict.replies, judge.verdict.misjudged) == (1, 1, 0)
+
+
 def test_a_wrong_reply_that_became_a_value_is_seen() -> None:
     asked = questions()
     asked[0].kind = "another unit"

@@ -115,8 +115,9 @@ class Foresight:
 
 
 def _learns(sharing: Sequence[tuple[Device, Settings]]) -> bool:
-    """Whether the running gateway finds out how many requests a device takes at a time: behind one address, of one."""
-    return len(sharing) == 1 and sharing[0][1].in_flight is None
+    """Whether the running gateway finds out how many requests a device takes at a time: of one alone, not by fields."""
+    settings = sharing[0][1]
+    return len(sharing) == 1 and settings.in_flight is None and not settings.quirks.one_field
 
 
 def _time_s(requests: Sequence[Request], cost: Cost, at_once: int) -> float:
