@@ -39,7 +39,10 @@ MAY_IMPORT = {
     "tail": {"errors", "model", "proof", "secret", "logs"},
     "doctor": {"errors", "clock", "loop", "twins", "buffer", "publish", "config", "profiles"},
     "health": {"errors", "clock", "twins", "acquire", "buffer", "publish"},
-    "stages": {"clock", "errors", "model", "acquire", "shape", "buffer", "publish", "config", "profiles", "plural"},
+    "shaped_sink": {"model", "shape", "buffer"},
+    "stages": {
+        "clock", "errors", "model", "acquire", "buffer", "publish", "config", "profiles", "plural", "shaped_sink",
+    },
     "answers": {"errors", "buffer", "publish", "health", "stages"},
     "gateway": {
         "errors", "clock", "model", "acquire", "shape", "buffer", "publish", "config", "health", "local",

@@ -13,53 +13,23 @@ from random import Random
 
 from tidegate.acquire.driver import Driver
 from tidegate.acquire.poller import Poller
-from tidegate.buffer.buffer import Buffer, Committed
+from tidegate.buffer.buffer import Buffer
 from tidegate.clock import Clock
 from tidegate.config.loaded import Config
 from tidegate.errors import BufferFault
-from tidegate.model.frame import Frame, Kind
 from tidegate.model.progress import Progress
 from tidegate.plural import counted
 from tidegate.profiles.locks import Locks
 from tidegate.profiles.seen import SeenFile
 from tidegate.publish.settings import TargetSettings
 from tidegate.publish.target import Target
-from tidegate.shape.recipe import recipe
-from tidegate.shape.shaper import Shaper
+from tidegate.shaped_sink import ShapedSink
 
 # How long the targets may take to hand over what the last commit held, and to say goodbye.
 LAST_WORDS_S = 3.0
 LOOK_S = 0.05
 
 log = logging.getLogger("tidegate")
-
-
-class ShapedSink:
-    """Shapes what the drivers bring and hands it to the buffer; what is lost on the way makes the shaper forget."""
-
-    def __init__(self, shaper: Shaper, buffer: Buffer) -> None:
-        self._shaper = shaper
-        self._buffer = buffer
-
-    async def put(self, frame: Frame) -> "asyncio.Future[int]":
-        """See acquire.driver.Sink. A frame in which nothing is worth reporting is done at once, with number 0."""
-        shaped = self._shaper.shape(frame)
-        if shaped is None:
-            nothing: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-            nothing.set_result(0)
-            return nothing
-        committed = await self._buffer.put(shaped)
-        if committed.done() and committed.exception() is not None:
-            # It was shed: nobody was told of these values, so that the next ones count as changed.
-            self._shaper.forget(frame.device)
-        return committed
-
-    def follow(self, committed: Committed) -> None:
-        """After a gap, whoever told it, the next values are reported whatever they are. Gap frames lead a commit."""
-        for frame in committed.frames:
-            if frame.kind != Kind.GAP:
-                return
-            self._shaper.forget(frame.device or None)
 
 
 class Stages:
@@ -72,15 +42,16 @@ class Stages:
         self._clock = clock
         self._version = version
         self._buffer = buffer
-        self._shaper = Shaper([])
-        self._know(config)
-        sink = ShapedSink(self._shaper, buffer)
-        buffer.listen(sink.follow)
+        self._sink = ShapedSink(buffer)
+        self._sink.know(config.devices)
+        buffer.listen(self._sink.follow)
         # Of targets that left, by name: should one come back, its runs go on.
         self._runs: dict[str, int] = {}
         seen = SeenFile(config.buffer.folder)
         self.locks = Locks(config.profiles, seen, seen.read())
-        self.poller = Poller(config.devices, drivers, sink, buffer.tell, clock, Random(), self.locks)
+        self.poller = Poller(
+            config.devices, drivers, self._sink, buffer.tell, clock, Random(), self.locks, config.buffer.folder
+        )
         self.targets = [self._target(settings) for settings in config.targets]
         self._polling: asyncio.Task[None] | None = None
         self._publishing: dict[str, asyncio.Task[None]] = {}
@@ -111,7 +82,7 @@ class Stages:
         left = {target.name for target in leaving}
         coming = [target for target in new.targets if target not in old.targets or target.name in left]
         await self.poller.retire(change)
-        self._know(new)
+        self._sink.know(new.devices)
         self.poller.take_up(change)
         self.config = new
         await self._leave(leaving)
@@ -151,12 +122,6 @@ class Stages:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._last_words(), LAST_WORDS_S)
         await cancelled(list(self._publishing.values()))
-
-    def _know(self, config: Config) -> None:
-        for device in config.devices:
-            self._buffer.know(device.published)
-        recipes = [made for device in config.devices if (made := recipe(device)) is not None]
-        self._shaper.change([device.table for device in config.devices], recipes)
 
     def _target(self, settings: TargetSettings) -> Target:
         config = self.config

@@ -8,7 +8,6 @@ It does not know when a turn is due: that is the wheel's. A turn is in one place
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from random import Random
@@ -16,6 +15,8 @@ from random import Random
 from tidegate.acquire.backoff import Backoff
 from tidegate.acquire.counted import counted
 from tidegate.acquire.driver import Driver, Sink
+from tidegate.acquire.idle import Idle
+from tidegate.acquire.listening import END_S_MAX, Listening, told_groups
 from tidegate.acquire.losses import Losses
 from tidegate.acquire.opening import Opening
 from tidegate.acquire.orders import Orders
@@ -30,7 +31,7 @@ from tidegate.clock import Clock
 from tidegate.errors import DriverError, InvalidReply, NotConnected, Refused, Shed
 from tidegate.model.device import Device
 from tidegate.model.frame import Frame
-from tidegate.model.gap import Why
+from tidegate.model.gap import Gap, Why
 from tidegate.model.progress import Progress
 from tidegate.model.written import Result, Written
 
@@ -59,12 +60,13 @@ class Bus:
         sink: Sink,
         schedule: Callable[[int, Turn[Unit]], None],
         losses: Losses,
+        tell: Callable[[Gap], None],
         clock: Clock,
         rng: Random,
         kept: Mapping[str, Unit],
     ) -> None:
         self.name = driver.bus(devices[0])
-        self.units = [kept.get(device.name) or Unit(device, clock, rng) for device in devices]
+        self.units = [kept.get(one.name) or Unit(one, clock, rng, told_groups(driver, one)) for one in devices]
         self._driver = self.driver = driver(devices, clock)
         self._opening = Opening(self.name, self._driver)
         self.refused = RefusedTags(self.name, self._driver, self.units)
@@ -81,7 +83,8 @@ class Bus:
         self._pausing = True
         self._queue: Queue[Unit] = Queue()
         self._orders = Orders()
-        self._idle: deque[asyncio.Future[None]] = deque()
+        self._idle = Idle()
+        self._listening = Listening(self._driver, self.units, sink, tell, self._spoke)
         self._readers: list[Reader] = []
         self._toll: Toll[Unit] = Toll(self._driver.connections, len(devices) == 1)
         self._late = 0
@@ -100,7 +103,7 @@ class Bus:
                 self._rest(turn, until_us)
                 return
         self._queue.put(turn)
-        self._wake_one()
+        self._idle.wake_one()
 
     async def write(self, device: str, tag: int, value: bool | str | Decimal, within_s: float) -> Written:
         """Put a value into a tag, ahead of all reads, once, if it may have it; what became of it."""
@@ -110,7 +113,9 @@ class Bus:
             return Written(Result.FORBIDDEN, why)
         if not self._serving:
             return Written(Result.NOT_SENT, f"{self.name} is not connected")
-        return await self._orders.give(device, tag, value, within_s, self._clock.mono_us, self._wake_one, unit.barred)
+        return await self._orders.give(
+            device, tag, value, within_s, self._clock.mono_us, self._idle.wake_one, unit.barred
+        )
 
     def cut_off(self, now_us: int) -> None:
         """End the reads whose driver does not keep its deadline."""
@@ -130,7 +135,7 @@ class Bus:
 
     def progress(self) -> Progress:
         """Whether it gets done what it has to: opening, closing, reading what is offered."""
-        longest_us = max(turn.deadline_us for unit in self.units for turn in unit.turns)
+        longest_us = max((turn.deadline_us for unit in self.units for turn in unit.turns), default=0)
         owes = not self._stopping and not self._pausing and (not self._serving or self._busy > 0 or bool(self._queue))
         return Progress(f"bus {self.name}", self._moved, owes, PATIENCE_S + longest_us / 1e6)
 
@@ -146,7 +151,7 @@ class Bus:
             # Cycles that passed while it rested or was held up are still to be counted.
             turn.parked = True
         self._orders.end(f"{self.name} is closed")
-        self._wake_all()
+        self._idle.wake_all()
         return serving
 
     async def run(self) -> None:
@@ -180,11 +185,16 @@ class Bus:
         tasks = [asyncio.create_task(self._work(reader), name=f"reader of {self.name}") for reader in self._readers]
         for reader, task in zip(self._readers, tasks, strict=True):
             reader.task = task
+        told = [asyncio.create_task(self._listening.run(), name=f"feed of {self.name}")] * bool(self._listening.groups)
+        tasks += told
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             # What another reader has read is handed over; what it still reads ends with the driver's close.
             self._serving = False
-            self._wake_all()
+            self._worked = self._worked or self._listening.worked
+            self._idle.wake_all()
+            if told and told[0].cancel():
+                await asyncio.wait(told, timeout=END_S_MAX)
             if not self._stopping:
                 await self._opening.hang_up()
             await asyncio.wait(tasks, timeout=LEAVE_S)
@@ -251,9 +261,7 @@ class Bus:
                     self._busy -= 1
                     self._moved += 1
             else:
-                idle: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-                self._idle.append(idle)
-                await idle
+                await self._idle.wait()
 
     async def _take(self, turn: Turn[Unit], reader: Reader) -> None:
         """Read one turn and bring it to where it belongs next. Raises NotConnected when the bus is gone."""
@@ -320,6 +328,12 @@ class Bus:
                 self._unpark(other, now_us)
         self._losses.tell_now(name, now_us / 1e6)
 
+    def _spoke(self, unit: Unit) -> None:
+        """A device whose groups are delivered is well again: what else it has is read again too."""
+        now_us = self._clock.mono_us()
+        for turn in [turn for turn in unit.turns if turn.parked and unit.probe is None]:
+            self._unpark(turn, now_us)
+
     async def _failed(self, turn: Turn[Unit], error: DriverError, begun_us: int) -> bool:
         """One cycle is lost. Its turn keeps its pace, or rests, or waits for the bus; returns whether that is gone."""
         unit, now_us = turn.unit, self._clock.mono_us()
@@ -368,19 +382,6 @@ class Bus:
         except Shed as shed:
             # The buffer has told the gap already.
             log.warning("%s", shed)
-
-    def _wake_one(self) -> None:
-        while self._idle:
-            idle = self._idle.popleft()
-            if not idle.done():
-                idle.set_result(None)
-                return
-
-    def _wake_all(self) -> None:
-        while self._idle:
-            idle = self._idle.popleft()
-            if not idle.done():
-                idle.set_result(None)
 
     def _pass_over(self, turn: Turn[Unit], now_us: int, why: Why) -> int:
         """Count the cycles of a turn that passed unread, and say how many they were."""

@@ -13,7 +13,8 @@ never log and go on, never catch cancellation.
 """
 
 from asyncio import Future
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
 from typing import ClassVar, Protocol, runtime_checkable
 
 from tidegate.clock import Clock
@@ -21,11 +22,15 @@ from tidegate.errors import Problem
 from tidegate.model.busplan import BusPlan
 from tidegate.model.device import Device, Group
 from tidegate.model.frame import Frame
+from tidegate.model.gap import Gap
 from tidegate.model.refused import RefusedTag
+from tidegate.model.tag import TagTable
 from tidegate.model.written import Written
 
 DRIVER_CONTRACT = 1
 ENTRY_POINTS = "tidegate.drivers"
+# Below the folder of the buffer, one for each driver that keeps something.
+DRIVERS_FOLDER = "drivers"
 
 
 class Sink(Protocol):
@@ -36,6 +41,34 @@ class Sink(Protocol):
 
         The future raises Shed when the frame was dropped instead. Whoever needs no commit may forget the future.
         """
+        ...
+
+    def adopt(self, device: str, table: TagTable) -> None:
+        """Frames of a device come under this table from now on: what its machine said of its tags was filled in.
+
+        Its first tags are those of the configured table, in their order; others may follow.
+        """
+        ...
+
+    def committed(self, device: str, epoch: str, number: int) -> AsyncIterator[Frame]:
+        """The data frames of a device that were committed after this number of an epoch, in their order."""
+        ...
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """Epoch and number of what was committed last."""
+        ...
+
+
+class Feed(Sink, Protocol):
+    """Where a driver delivers to, whose machines speak up by themselves."""
+
+    def tell(self, gap: Gap) -> None:
+        """Readings are missing that the machine had, or may have had."""
+        ...
+
+    def heard(self, device: str) -> None:
+        """A device is well, though there is nothing to tell of it."""
         ...
 
 
@@ -86,10 +119,10 @@ class Driver(Protocol):
         """
         ...
 
-    async def subscribe(self, groups: Sequence[Group], sink: Sink) -> None:
-        """Deliver frames to the sink until cancelled; only drivers whose machines speak up by themselves.
+    async def subscribe(self, groups: Sequence[Group], sink: Feed) -> None:
+        """Deliver frames to the sink until cancelled; only drivers whose machines speak up by themselves (SpeaksUp).
 
-        Raises NotImplementedError where the driver only polls.
+        Raises NotConnected when the bus is gone, and NotImplementedError where the driver only polls.
         """
 
     async def write(self, device: str, tag: int, value: object, within_s: float) -> Written:
@@ -103,6 +136,31 @@ class Driver(Protocol):
 
     async def close(self) -> None:
         """Let go of the bus; safe to call in any state, more than once."""
+
+
+@runtime_checkable
+class SpeaksUp(Protocol):
+    """What a driver may offer besides, whose machines tell by themselves what changed."""
+
+    @classmethod
+    def told(cls, device: Device) -> frozenset[str]:
+        """The names of the device's groups that `subscribe` delivers; its other groups are read."""
+        ...
+
+
+@runtime_checkable
+class Keeps(Protocol):
+    """What a driver may offer besides, that has something to keep from one start to the next."""
+
+    def keep(self, folder: Path) -> None:
+        """Its folder beside the buffer, shared by its buses; it need not exist yet. Called once, before `open`."""
+        ...
+
+
+def give_folder(driver: Driver, state: Path) -> None:
+    """Tell a driver that has something to keep where, below the folder of the buffer."""
+    if isinstance(driver, Keeps):
+        driver.keep(state / DRIVERS_FOLDER / driver.name)
 
 
 @runtime_checkable

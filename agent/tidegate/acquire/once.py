@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
-from tidegate.acquire.driver import Asking, Driver
+from tidegate.acquire.driver import Asking, Driver, give_folder
 from tidegate.acquire.inspection import INSPECT_S_MAX
 from tidegate.acquire.lock import Inspector
 from tidegate.acquire.opening import CLOSE_DEADLINE_S, OPEN_DEADLINE_S
@@ -51,11 +52,16 @@ class Answer:
 
 
 async def read_once(
-    drivers: Mapping[str, type[Driver]], devices: Sequence[Device], clock: Clock, inspector: Inspector | None = None
+    drivers: Mapping[str, type[Driver]],
+    devices: Sequence[Device],
+    clock: Clock,
+    inspector: Inspector | None = None,
+    folder: Path | None = None,
 ) -> list[Answer]:
     """One answer a device, in their order. Buses are read at the same time, the devices of one bus one by one.
 
-    With an `inspector` each that answered is then asked who it is; its lock says what came of that.
+    With an `inspector` each that answered is then asked who it is; its lock says what came of that. `folder` is that of
+    the buffer, beside which drivers keep what they have to keep.
     """
     buses: dict[tuple[str, str], list[Device]] = {}
     for device in devices:
@@ -64,7 +70,10 @@ async def read_once(
 
     async def read(name: str, sharing: list[Device]) -> list[Answer]:
         async with room:
-            return await _read_bus(drivers[name](sharing, clock), sharing, inspector)
+            driver = drivers[name](sharing, clock)
+            if folder is not None:
+                give_folder(driver, folder)
+            return await _read_bus(driver, sharing, inspector)
 
     found = await asyncio.gather(*(read(name, sharing) for (name, _), sharing in buses.items()))
     by_name = {answer.device.name: answer for answers in found for answer in answers}

@@ -8,11 +8,12 @@ wheel ──▶ bus (one a TCP address, serial line, server) ──▶ driver �
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
+from pathlib import Path
 from random import Random
 
 from tidegate.acquire.bus import Bus
 from tidegate.acquire.change import Change, alike
-from tidegate.acquire.driver import Driver, Sink
+from tidegate.acquire.driver import Driver, Sink, give_folder
 from tidegate.acquire.inspection import inspection
 from tidegate.acquire.lock import Inspector
 from tidegate.acquire.losses import Losses
@@ -38,8 +39,8 @@ WHEEL_PATIENCE_S = 10.0
 class Poller:
     """Polls the groups of all devices until cancelled.
 
-    `drivers` by name; `sink` takes frames, `tell` takes gaps; `inspector` knows what devices can be asked who they are.
-    Raises ConfigError at once when a driver refuses its
+    `drivers` by name; `sink` takes frames, `tell` takes gaps; `inspector` knows what devices can be asked who they are;
+    `folder` is where drivers keep what they have to keep. Raises ConfigError at once when a driver refuses its
     devices; opens nothing before `run`.
     """
 
@@ -52,6 +53,7 @@ class Poller:
         clock: Clock,
         rng: Random,
         inspector: Inspector | None = None,
+        folder: Path | None = None,
     ) -> None:
         self._clock = clock
         self._drivers = drivers
@@ -59,6 +61,8 @@ class Poller:
         self._rng = rng
         self._inspector = inspector
         self._losses = Losses(tell)
+        self._tell = tell
+        self._folder = folder
         self._buses: list[Bus] = []
         self._units: list[Unit] = []
         self._bus_of: dict[str, Bus] = {}
@@ -120,9 +124,11 @@ class Poller:
                 change.staying.append(before)
             else:
                 bus = Bus(
-                    self._drivers[driver], sharing, self._sink, self._schedule, self._losses, self._clock, self._rng,
-                    kept,
+                    self._drivers[driver], sharing, self._sink, self._schedule, self._losses, self._tell, self._clock,
+                    self._rng, kept,
                 )  # fmt: skip
+                if self._folder is not None:
+                    give_folder(bus.driver, self._folder)
                 change.coming.append(bus)
         change.leaving = [bus for bus in self._buses if bus not in change.staying]
         return change

@@ -70,11 +70,15 @@ class DeviceStatus:
 
 
 class Unit:
-    """The state of one device, kept by its bus. `probe` is the turn that tries it while it is down, else None."""
+    """The state of one device, kept by its bus. `probe` is the turn that tries it while it is down, else None.
 
-    def __init__(self, device: Device, clock: Clock, rng: Random) -> None:
+    The groups in `told` have no turns: its driver delivers them.
+    """
+
+    def __init__(self, device: Device, clock: Clock, rng: Random, told: frozenset[str] = frozenset()) -> None:
         self.device = device
-        self.turns = [Turn(self, group) for group in device.groups]
+        self.told = told
+        self.turns = [Turn(self, group) for group in device.groups if group.name not in told]
         self.probe: Turn[Unit] | None = None
         self.reads = 0
         self.missed = 0
@@ -123,6 +127,18 @@ class Unit:
         self._trips.add(trip_us)
         self.reads += 1
         return turn.failures > 0 or self._in_a_row > 0 or self._state != UP
+
+    def heard(self) -> bool:
+        """It spoke up by itself; whether this ended an outage."""
+        self.reads += 1
+        if self._state == UP:
+            return False
+        was_out = self._state in (DOWN, BACKING_OFF)
+        if self.probe is None:
+            self._in_a_row = 0
+            self._next_try_us = None
+            self._become(UP, "")
+        return was_out
 
     def recover(self, turn: Turn["Unit"]) -> bool:
         """Forget the failures of a group that was read, and of its device; whether this ended an outage of either."""

@@ -82,11 +82,11 @@ def command(
         raise click.BadParameter(f"there is no device {device!r} in {config}. {remedy}", param_hint="DEVICE")
     if point is not None:
         found = _narrowed(found, point, kind, settings)
-    sys.exit(_sheet(_read([found])[0]))
+    sys.exit(_sheet(_read(loaded.buffer.folder, [found])[0]))
 
 
-def _read(devices: Sequence[Device]) -> list[Answer]:
-    return asyncio.run(read_once(drivers(), devices, Clock()))
+def _read(folder: Path, devices: Sequence[Device]) -> list[Answer]:
+    return asyncio.run(read_once(drivers(), devices, Clock(), folder=folder))
 
 
 def _narrowed(device: Device, point: str, kind: str | None, settings: Sequence[str]) -> Device:
@@ -141,7 +141,7 @@ def _set(settings: Sequence[str]) -> dict[str, str]:
 def _page(config: Path, loaded: Config, as_json: bool) -> int:
     """Print the acceptance page; the exit code."""
     locks = Locks(loaded.profiles, Forgetful(), {})
-    answers = asyncio.run(read_once(drivers(), loaded.devices, Clock(), locks))
+    answers = asyncio.run(read_once(drivers(), loaded.devices, Clock(), locks, loaded.buffer.folder))
     now = datetime.now().astimezone().isoformat(" ", "seconds")
     rows = tuple(_row(answer, locks.lock(answer.device)) for answer in answers)
     page = Page(loaded.gateway, str(config), loaded.fingerprint, version("tidegate"), now, rows)

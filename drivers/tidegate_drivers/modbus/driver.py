@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import ClassVar
 
-from tidegate.acquire.driver import DRIVER_CONTRACT, Sink
+from tidegate.acquire.driver import DRIVER_CONTRACT, Feed
 from tidegate.clock import Clock
 from tidegate.errors import ConfigError, DriverError, NotConnected, Problem
 from tidegate.model.busplan import BusPlan
@@ -202,7 +202,7 @@ class ModbusDriver:
         """By device, how often what came on a line was no reply to it: noise, or others that talked into it."""
         return {name: {"spoiled replies": count} for name, count in self._delays.spoiled.items()}
 
-    async def subscribe(self, groups: Sequence[Group], sink: Sink) -> None:
+    async def subscribe(self, groups: Sequence[Group], sink: Feed) -> None:
         """Modbus devices never speak up by themselves."""
         raise NotImplementedError("modbus is polled")
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from struct import Struct
 from typing import ClassVar
 
-from tidegate.acquire.driver import DRIVER_CONTRACT, Sink
+from tidegate.acquire.driver import DRIVER_CONTRACT, Feed
 from tidegate.clock import Clock
 from tidegate.errors import ConfigError, NoAnswer, NotConnected, Problem, Refused
 from tidegate.model.device import Device, Group
@@ -91,7 +91,7 @@ class SimulatorDriver:
             bytes(side), clock=now.state,
         )  # fmt: skip
 
-    async def subscribe(self, groups: Sequence[Group], sink: Sink) -> None:
+    async def subscribe(self, groups: Sequence[Group], sink: Feed) -> None:
         """Only for machines that speak up by themselves."""
         raise NotImplementedError("the simulator is polled")
 
