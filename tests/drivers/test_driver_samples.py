@@ -10,7 +10,7 @@ from tidegate_drivers.modbus.driver import ModbusDriver
 FOLDER = Path(__file__).parents[2] / "drivers/tidegate_drivers"
 
 
-@pytest.mark.parametrize("name", ["modbus", "simulator"])
+@pytest.mark.parametrize("name", ["modbus", "opcua", "simulator"])
 def test_the_sample_is_a_whole_configuration(name: str) -> None:
     config = load(FOLDER / name / "sample.toml", {})
 

@@ -1,0 +1,188 @@
+"""Connection: one session with one server, over one secure channel. It knows no tags and no subscriptions.
+
+hello ──▶ channel ──▶ CreateSession ──▶ ActivateSession ──▶ namespaces, limits
+                  └── the session from before, where the server still has it ──┘
+
+asyncua does the bytes; it never reconnects by itself here: the poller alone does.
+"""
+
+import asyncio
+import contextlib
+import logging
+import socket
+from typing import Any
+
+from asyncua import Client, ua
+from asyncua.ua.ua_binary import struct_from_binary
+
+from tidegate.errors import DriverError, NotConnected
+from tidegate_drivers.opcua.limits import NODES, Limits, batches, limits_of
+from tidegate_drivers.opcua.settings import Settings
+from tidegate_drivers.opcua.words import driver_error, words
+
+# How long a farewell may take, over a channel that may be half dead.
+FAREWELL_S = 1.5
+# A channel's token is renewed after this share of its life (OPC 10000-4 §5.5.2.1).
+RENEW_AFTER = 0.75
+CHANNEL_MS = 3_600_000
+MESSAGE_BYTES_MAX, CHUNKS_MAX = 64 * 1024 * 1024, 4096
+
+# At INFO it formats every message that it sends or gets, which doubles the cost of each value.
+logging.getLogger("asyncua").setLevel(logging.ERROR)
+
+
+class Connection:
+    """An open session. `lost` is done, with why, when nothing goes on over it. Made by `connect`."""
+
+    def __init__(self, settings: Settings, client: Client) -> None:
+        self.settings = settings
+        self.client = client
+        self.session = client.uaclient.session
+        self.protocol = client.uaclient.protocol
+        self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.namespaces: list[str] = []
+        self.limits = Limits()
+        # Whether the server still had the session from before, with what it owned.
+        self.resumed = False
+        self._renewing: asyncio.Task[None] | None = None
+        self._closed = False
+        self.protocol.on_connection_lost = self._on_lost
+
+    @property
+    def open(self) -> bool:
+        """Whether requests may be sent."""
+        return not self._closed and not self.lost.done()
+
+    def lose(self, why: str) -> None:
+        """Nothing goes on over it: whoever waits on `lost` is told why. The first word counts."""
+        if not self.lost.done():
+            self.lost.set_result(why)
+
+    async def call(self, request: Any, response: Any, timeout_s: float | None = None) -> Any:
+        """The server's answer to one request, as asyncua's class `response`.
+
+        Raises asyncua's errors, TimeoutError and OSError: see words.driver_error.
+        """
+        if not self.open:
+            raise ConnectionError(self.lost.result() if self.lost.done() else "it is closed")
+        body = await self.protocol.send_request(request, timeout_s or self.settings.timeout_s)
+        answer = struct_from_binary(response, body)
+        answer.ResponseHeader.ServiceResult.check()
+        return answer
+
+    async def read(self, nodes: list[Any], attribute: Any = ua.AttributeIds.Value) -> list[Any]:
+        """DataValues of one attribute of many nodes, within the server's limit a request. Raises as `call` does."""
+        values: list[Any] = []
+        for some in batches(nodes, self.limits.read):
+            request = ua.ReadRequest()
+            request.Parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
+            request.Parameters.NodesToRead = [ua.ReadValueId(NodeId=node, AttributeId=attribute) for node in some]
+            values += (await self.call(request, ua.ReadResponse)).Results
+        return values
+
+    async def close(self, delete: bool) -> None:
+        """End the session, with its subscriptions where they are to be deleted, and the channel. Never raises."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._renewing is not None:
+            self._renewing.cancel()
+        if not self.lost.done():
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(FAREWELL_S):
+                    request = ua.CloseSessionRequest()
+                    request.DeleteSubscriptions = delete
+                    await self.protocol.send_request(request, FAREWELL_S)
+                    await self.client.uaclient.close_secure_channel()
+        self.drop()
+
+    def drop(self) -> None:
+        """Close the socket at once, without a word to the server: it keeps session and subscriptions."""
+        self._closed = True
+        self.lose("it was closed")
+        if self._renewing is not None:
+            self._renewing.cancel()
+        self.client.uaclient.disconnect_socket()
+
+    async def begin(self) -> None:
+        """Learn what every use of it needs, and keep its channel alive."""
+        self._renewing = asyncio.create_task(self._renew(), name=f"channel of {self.settings.url}")
+        array = ua.NodeId(ua.ObjectIds.Server_NamespaceArray)
+        # One by one: a server may refuse a request of more nodes than it takes, and has not said yet how many.
+        [namespaces] = await self.read([array])
+        if not isinstance(namespaces.Value.Value if namespaces.Value else None, list):
+            raise NotConnected("", "it does not give its namespaces (i=2255)")
+        self.namespaces = [str(uri) for uri in namespaces.Value.Value]
+        nodes = [ua.NodeId(number) for number in NODES.values()]
+        found = await self.read(nodes)
+        self.limits = limits_of(
+            [one.Value.Value if one.Value and one.StatusCode.is_good() else None for one in found], self.settings.batch
+        )
+
+    def _on_lost(self, error: Exception | None) -> None:
+        self.lose(f"the connection ended: {words(error)}" if error else "the server closed the connection")
+        self.client.uaclient._on_transport_lost(error)
+
+    async def _renew(self) -> None:
+        try:
+            while self.open:
+                await asyncio.sleep(self.client.secure_channel_timeout / 1000 * RENEW_AFTER)
+                await self.client.open_secure_channel(renew=True)
+                self.client.uaclient.revolve_security_token()
+        except Exception as error:
+            self.lose(f"its channel could not be renewed: {words(error)}")
+
+
+async def connect(settings: Settings, client: Client, again: bool) -> Connection:
+    """Open a session with a client whose security is set up.
+
+    Where the same client had one, and `again`, that one is taken up if the server still has it. Raises NotConnected.
+    """
+    uaclient = client.uaclient
+    client.secure_channel_timeout = CHANNEL_MS
+    client.session_timeout = round(settings.session_s * 1000)
+    client.max_messagesize, client.max_chunkcount = MESSAGE_BYTES_MAX, CHUNKS_MAX
+    uaclient.pre_request_hook = None
+    try:
+        await client.connect_socket()
+        connection = Connection(settings, client)
+        _guard(uaclient.protocol.transport, settings)
+        await client.send_hello()
+        await client.open_secure_channel()
+        if not (again and await _resumed(connection)):
+            uaclient.session.reset_authentication_token()
+            await client.create_session()
+            await client.activate_session(client._username, client._password, client.user_certificate)
+        await connection.begin()
+    except DriverError:
+        uaclient.disconnect_socket()
+        raise
+    except asyncio.CancelledError:
+        uaclient.disconnect_socket()
+        raise
+    except Exception as error:
+        uaclient.disconnect_socket()
+        raise NotConnected("", f"no session with {settings.url}: {driver_error('', error).what}") from None
+    return connection
+
+
+async def _resumed(connection: Connection) -> bool:
+    """Whether the session from before goes on over this channel (OPC 10000-4 §5.6.3)."""
+    client = connection.client
+    if not client.uaclient.session.has_session:
+        return False
+    try:
+        client.uaclient.session.rebind_authentication_token()
+        await client.activate_session(client._username, client._password, client.user_certificate)
+    except ua.UaStatusCodeError:
+        return False
+    connection.resumed = True
+    return True
+
+
+def _guard(transport: asyncio.Transport, settings: Settings) -> None:
+    """Have the kernel end a connection whose other end is gone, though it never said so."""
+    raw: socket.socket | None = transport.get_extra_info("socket")
+    if raw is not None and raw.family in (socket.AF_INET, socket.AF_INET6):
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(2 * settings.timeout_s * 1000))

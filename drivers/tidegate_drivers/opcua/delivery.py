@@ -1,0 +1,264 @@
+"""Delivery: what a server tells of itself, from its subscriptions to the feed, without a hole that nobody names.
+
+    message ──number──▶ as expected ─────▶ frame ──put──▶ committed ──▶ mark ──▶ acknowledged
+                    └── ahead: what lies between is asked for again, and what the server has no more is a gap
+
+It outlives connections: what it knows of each subscription is where the next connection goes on (takeover.py).
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from tidegate.acquire.driver import Feed
+from tidegate.clock import Clock
+from tidegate.errors import DriverError, NotConnected, Shed
+from tidegate.model.gap import Gap, Why
+from tidegate.model.refused import RefusedTag
+from tidegate.model.tag import TagTable
+from tidegate_drivers.opcua.connection import Connection
+from tidegate_drivers.opcua.framer import Framer
+from tidegate_drivers.opcua.marks import Mark, Marks
+from tidegate_drivers.opcua.message import Message, published
+from tidegate_drivers.opcua.publisher import NoSubscription, Publisher
+from tidegate_drivers.opcua.sequence import after, ahead
+from tidegate_drivers.opcua.subscription import READ_INSTEAD, Subscription
+from tidegate_drivers.opcua.takeover import Seen, begin, republished
+from tidegate_drivers.opcua.tending import Tending
+from tidegate_drivers.opcua.words import status_word
+
+# A gap names the tags of a group that is not the whole device, unless they are very many.
+TAGS_NAMED_MAX = 64
+# A subscription that says nothing for so many keep-alives is gone (OPC 10000-4 §5.14.1.1), and a little for the way.
+SILENT_KEEPALIVES, SILENT_S = 2, 2.0
+LOOK_S = 0.25
+MARKS_S = 0.2
+# How old a mark may grow while there is nothing to tell.
+QUIET_S = 10.0
+
+log = logging.getLogger(__name__)
+
+
+class Delivery:
+    """That of one session's subscribed groups. `run` once a connection; `marks` are what a process before left."""
+
+    def __init__(self, subscriptions: Sequence[Subscription], marks: Marks, clock: Clock) -> None:
+        self.subscriptions = list(subscriptions)
+        self.marks = marks
+        self.clock = clock
+        self.counted: dict[str, dict[str, int]] = {one.device.name: {} for one in subscriptions}
+        self._framers = {one.key: Framer(one.device, one.settings, one.items, one.base, clock) for one in subscriptions}
+        self._heard_s: dict[int, float] = {}
+        self._by_id: dict[int, Subscription] = {}
+        # Numbers that were handed on, in their order, until the buffer has them for good.
+        self._pending: dict[tuple[str, str], deque[tuple[int, int, asyncio.Future[int] | None]]] = {}
+        self._unmarked: dict[tuple[str, str], tuple[int, list[int]]] = {}
+        self._committed = asyncio.Event()
+        self._marked_s = 0.0
+        self._refused: dict[str, tuple[RefusedTag, ...]] = {}
+        self._kept: dict[tuple[str, str], Mark] | None = None
+        self._publisher: Publisher | None = None
+        self._connection: Connection | None = None
+
+    async def run(self, connection: Connection, feed: Feed, tables: dict[str, TagTable]) -> None:
+        """Deliver over one connection until cancelled. Raises NotConnected when nothing goes on over it."""
+        self._connection = connection
+        if self._kept is None:
+            self._kept = await asyncio.to_thread(self.marks.read)
+        for one in self.subscriptions:
+            self._framers[one.key].table = tables.get(one.device.name, one.device.table)
+        publisher = self._publisher = Publisher(connection, len(self.subscriptions) + 1, partial(self._take, feed))
+        try:
+            for one in self.subscriptions:
+                await begin(self, one, connection, feed, self._kept.pop(one.key, None))
+            self._by_id = {one.id: one for one in self.subscriptions if one.id}
+            now_s = asyncio.get_running_loop().time()
+            self._heard_s = dict.fromkeys(self._by_id, now_s)
+            tending = Tending(self, connection, feed)
+            await first_of(publisher.run(), self._watch(), self._mark(feed), tending.run())
+        except NoSubscription:
+            raise NotConnected("", "it has forgotten the subscriptions of this session") from None
+        except DriverError as error:
+            raise NotConnected(error.device, error.what) from None
+        finally:
+            self._publisher = None
+
+    async def take_message(self, feed: Feed, one: Subscription, message: Message, seen: Seen | None = None) -> None:
+        """Hand a message on, and remember its number until it is committed. `seen` is what the buffer has of it."""
+        framer, future = self._framers[one.key], None
+        frame, gaps = framer.framed(message, seen)
+        for gap in gaps:
+            self.count(one, "queue overflows")
+            feed.tell(gap)
+        if frame is not None:
+            future = await feed.put(frame)
+        one.sequence, one.until_us = message.sequence, self.clock.now_us()
+        self._pending.setdefault(one.key, deque()).append((message.sequence, one.until_us, future))
+        if future is None:
+            feed.heard(one.device.name)
+            self._settle(one)
+        else:
+            future.add_done_callback(lambda _: self._settle(one))
+
+    def framer(self, one: Subscription) -> Framer:
+        """What makes its frames."""
+        return self._framers[one.key]
+
+    def reset(self, one: Subscription) -> None:
+        """It begins anew on the server: what was not committed of the one before has nobody to be acknowledged to."""
+        self._pending.pop(one.key, None)
+        self._unmarked.pop(one.key, None)
+
+    async def missed(self, feed: Feed, one: Subscription, connection: Connection, since_us: int, seen: Seen) -> None:
+        """What the machine had to tell since then is not with the server's subscription any more."""
+        self.lose(feed, one, since_us)
+
+    def lose(self, feed: Feed, one: Subscription, since_us: int) -> None:
+        """What the server had to tell since then, and until now, is lost."""
+        self.count(one, "holes in what it told")
+        now_us = self.clock.now_us()
+        feed.tell(Gap(Why.SOURCE_GAP, min(since_us, now_us), now_us, 0, "unknown", one.device.name, self._named(one)))
+
+    def count(self, one: Subscription, what: str) -> None:
+        """One more of something, for people."""
+        words = self.counted[one.device.name]
+        words[what] = words.get(what, 0) + 1
+
+    def refused(self) -> dict[str, tuple[RefusedTag, ...]]:
+        """By device the tags whose nodes the server refuses; the same tuples as long as nothing changes."""
+        found: dict[str, list[RefusedTag]] = {}
+        for one in self.subscriptions:
+            for item, code in zip(one.items, one.refused, strict=True):
+                if code and code not in READ_INSTEAD:
+                    names = (one.device.table.tags[tag].name for tag in item.tags)
+                    told = found.setdefault(one.device.name, [])
+                    told += [RefusedTag(name, str(item.place), status_word(code)) for name in names]
+        now = {name: tuple(tags) for name, tags in found.items()}
+        self._refused = {name: old if (old := self._refused.get(name)) == tags else tags for name, tags in now.items()}
+        return self._refused
+
+    def mark(self, feed: Feed) -> dict[tuple[str, str], Mark]:
+        """How far each subscription is committed now."""
+        epoch, number = feed.place
+        return {
+            one.key: Mark(one.id, one.committed, one.committed_us, one.meaning, epoch, number)
+            for one in self.subscriptions
+            if one.id
+        }
+
+    async def _take(self, feed: Feed, body: Any) -> None:
+        message = published(body)
+        one = self._by_id.get(message.subscription)
+        if one is None:
+            # One of a process before, whose groups have changed meanwhile: it ends by itself.
+            if not message.keepalive and self._publisher is not None:
+                self._publisher.acknowledge(message.subscription, message.sequence)
+            return
+        self._heard_s[one.id] = asyncio.get_running_loop().time()
+        await self._between(feed, one, message)
+        if message.keepalive:
+            one.until_us = self.clock.now_us()
+            if not self._pending.get(one.key):
+                one.committed_us = one.until_us
+                self._quiet()
+            feed.heard(one.device.name)
+        elif message.status is not None:
+            raise NotConnected("", f"subscription {one.id} of {one.group.name} ended: {status_word(message.status)}")
+        elif ahead(message.sequence, one.sequence) > 0:
+            await self.take_message(feed, one, message)
+        elif self._publisher is not None:
+            self._publisher.acknowledge(one.id, message.sequence)
+
+    async def _between(self, feed: Feed, one: Subscription, message: Message) -> None:
+        """Ask again for what lies between the last number and this one."""
+        expected = after(one.sequence)
+        missing = ahead(message.sequence, expected) if one.sequence or not message.keepalive else 0
+        if missing <= 0 or self._connection is None:
+            return
+        if one.sequence == 0 and one.until_us == 0:
+            # Nothing was told before: this is where it begins.
+            return
+        since_us = one.until_us
+        if not await republished(self, one, self._connection, feed, expected, missing):
+            self.lose(feed, one, since_us)
+
+    def _quiet(self) -> None:
+        """Nothing is told, and nothing is missing up to now: that is marked too, now and then."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._marked_s > QUIET_S:
+            self._committed.set()
+
+    def _settle(self, one: Subscription) -> None:
+        """Move on to the last number of which all before is committed; it is acknowledged once it is marked."""
+        pending = self._pending.get(one.key, deque())
+        done: list[int] = []
+        while pending:
+            number, received_us, future = pending[0]
+            if future is not None and not kept(future):
+                break
+            pending.popleft()
+            done.append(number)
+            one.committed, one.committed_us = number, received_us
+        if done:
+            _, before = self._unmarked.get(one.key, (one.id, []))
+            self._unmarked[one.key] = one.id, [*before, *done]
+            self._committed.set()
+
+    async def _mark(self, feed: Feed) -> None:
+        """Write down what is committed, and then acknowledge it."""
+        while True:
+            await self._committed.wait()
+            self._committed.clear()
+            self._marked_s = asyncio.get_running_loop().time()
+            ready, self._unmarked = self._unmarked, {}
+            marks = self.mark(feed)
+            try:
+                await asyncio.to_thread(self.marks.write, marks)
+            except OSError as error:
+                log.warning("how far subscriptions are committed could not be kept: %s", error)
+            if self._publisher is not None:
+                for subscription, numbers in ready.values():
+                    for number in numbers:
+                        self._publisher.acknowledge(subscription, number)
+            await asyncio.sleep(MARKS_S)
+
+    async def _watch(self) -> None:
+        """A server whose subscription says nothing, not even that it lives, is not there any more."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            now_s = asyncio.get_running_loop().time()
+            for one in self.subscriptions:
+                patience_s = SILENT_KEEPALIVES * max(one.keepalive_s, one.group.interval_s) + SILENT_S
+                if one.id and now_s - self._heard_s.get(one.id, now_s) > patience_s:
+                    raise NotConnected("", f"its subscription of {one.group.name} said nothing for {patience_s:.0f} s")
+
+    def _named(self, one: Subscription) -> tuple[str, ...] | None:
+        tags = sorted({tag for item in one.items for tag in item.tags})
+        everything = {tag for group in one.device.groups for tag in group.tags}
+        if len(tags) > TAGS_NAMED_MAX or len(tags) == len(everything):
+            return None
+        return tuple(one.device.table.tags[tag].name for tag in tags)
+
+
+def kept(future: "asyncio.Future[int]") -> bool:
+    """Whether the buffer has a frame for good, or has told that it has not; one that closes leaves it to the server."""
+    if not future.done() or future.cancelled():
+        return False
+    error = future.exception()
+    return error is None or isinstance(error, Shed)
+
+
+async def first_of(*works: Any) -> None:
+    """Until the first of these ends; the others are cancelled. Raises what it raised."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,114 @@
+"""Items: what is asked of a server for the tags of a group. One item is one node; several tags may come with it.
+
+It opens nothing, and knows no server.
+"""
+
+from dataclasses import dataclass, replace
+
+from tidegate.errors import Problem
+from tidegate.model.device import Device, Group
+from tidegate.model.option import Options
+from tidegate.model.tag import Tag, Type
+from tidegate_drivers.opcua.address import Place, parse_node
+from tidegate_drivers.opcua.settings import QUEUE_MAX, Settings
+
+HOW_TO_WRITE = "Write it as nsu=http://vendor.com/plc;s=Machine.Temp; `tidegate browse` shows the addresses of a server"
+SAMPLING_S_MIN, SAMPLING_S_MAX = 0.0, 86400.0
+DISCARDS = ("oldest", "newest")
+TRIGGERS = ("status", "value", "timestamp")
+# A server keeps so many values of an item between two notifications, at least: its clock and ours are not one.
+QUEUE_MIN = 10
+# Of an item that is not sampled, but told on every change.
+QUEUE_ON_CHANGE = 1000
+PERCENT_MAX = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How a node is to be watched, as the columns of its tags say.
+
+    `sampling_s` None: as often as its group is published, 0: on every change. `queue` 0: as many values as come between
+    two notifications. `deadband` is in the tag's own unit before scaling, or a percentage of its EURange; 0 reports
+    every change. `trigger` is what counts as a change, besides the status: the value, or a new timestamp as well.
+    """
+
+    sampling_s: float | None = None
+    queue: int = 0
+    discard_oldest: bool = True
+    deadband: float = 0.0
+    percent: bool = False
+    trigger: str = TRIGGERS[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One node of a group, with the indexes of its tags. `kind` is the type of the only tag of it, which takes all of
+    its value; 0 where the value has to be taken apart first."""
+
+    place: Place
+    wish: Wish
+    tags: tuple[int, ...]
+    kind: int
+
+
+def parse_tag(tag: Tag, namespace: str) -> tuple[Place | None, Wish, list[Problem]]:
+    """The node of a tag, and how it is watched; what is wrong with its columns. None when the address can't be used."""
+    options = Options(tag.options, tag.name, tag.row)
+    place = None
+    try:
+        place = parse_node(tag.address, namespace)
+    except ValueError as wrong:
+        options.wrong("address", str(wrong), HOW_TO_WRITE)
+    sampling = options.text("sampling")
+    deadband, percent = _deadband(options)
+    wish = Wish(
+        options.duration_s("sampling", 0.0, SAMPLING_S_MIN, SAMPLING_S_MAX) if sampling else None,
+        options.whole("queue", 0, 0, QUEUE_MAX),
+        options.word("discard", DISCARDS[0], DISCARDS) == DISCARDS[0],
+        deadband,
+        percent,
+        options.word("trigger", TRIGGERS[1], TRIGGERS),
+    )
+    if deadband and tag.raw in (Type.STRING, Type.BOOL):
+        options.wrong("server_deadband", f"a {tag.raw.word} has no deadband", "Leave it empty")
+    options.text("count")
+    options.refuse_unknown()
+    return place, wish, options.problems
+
+
+def _deadband(options: Options) -> tuple[float, bool]:
+    text = options.text("server_deadband")
+    if not text:
+        return 0.0, False
+    percent = text.endswith("%")
+    try:
+        value = float(text.rstrip("%").strip())
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= (PERCENT_MAX if percent else float("inf")):
+        options.wrong("server_deadband", f"{text!r} is no deadband", "Write a number such as 0.5, or 2% of the range")
+        return 0.0, False
+    return value, percent
+
+
+def items_of(device: Device, group: Group, settings: Settings) -> list[Item]:
+    """The items of a group, in the order of their first tags. A server is asked once for what several tags share."""
+    found: dict[tuple[Place, Wish], list[int]] = {}
+    for index in group.tags:
+        tag = device.table.tags[index]
+        place, wish, _ = parse_tag(tag, settings.namespace)
+        if place is not None:
+            found.setdefault((replace(place, fields=()), wish), []).append(index)
+    return [Item(place, wish, tuple(tags), _kind(device, tags)) for (place, wish), tags in found.items()]
+
+
+def _kind(device: Device, tags: list[int]) -> int:
+    tag = device.table.tags[tags[0]]
+    apart = len(tags) > 1 or "!" in tag.address or tag.option("count")
+    return 0 if apart else int(tag.raw)
+
+
+def queue_of(item: Item, settings: Settings, sampling_s: float, publishing_s: float) -> int:
+    """How many values a server is asked to keep for an item between two notifications."""
+    enough = max(QUEUE_MIN, round(3 * publishing_s / sampling_s)) if sampling_s > 0 else QUEUE_ON_CHANGE
+    return item.wish.queue or settings.queue or min(enough, QUEUE_MAX)

@@ -1,0 +1,138 @@
+"""Session: the devices of one server over the connections that they live to see. Here the heavy libraries begin."""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from asyncua import Client
+
+from tidegate.acquire.driver import Feed
+from tidegate.clock import Clock
+from tidegate.errors import DriverError, NoAnswer, NotConnected
+from tidegate.model.device import Device, Group
+from tidegate.model.frame import Frame
+from tidegate.model.refused import RefusedTag
+from tidegate.model.tag import TagTable
+from tidegate_drivers.opcua.connection import Connection, connect
+from tidegate_drivers.opcua.delivery import Delivery
+from tidegate_drivers.opcua.framer import Framer
+from tidegate_drivers.opcua.items import Item, items_of
+from tidegate_drivers.opcua.marks import Marks
+from tidegate_drivers.opcua.reading import read_items
+from tidegate_drivers.opcua.resolve import resolve
+from tidegate_drivers.opcua.settings import Settings, parse_device
+from tidegate_drivers.opcua.subscription import Subscription
+from tidegate_drivers.opcua.words import driver_error
+
+
+class Session:
+    """That of the devices of one driver object. `folder` is where it keeps things, None where it keeps nothing."""
+
+    def __init__(self, devices: Sequence[Device], clock: Clock, folder: Path | None) -> None:
+        self._devices = {device.name: device for device in devices}
+        self._clock = clock
+        self._folder = folder
+        parsed = {device.name: parse_device(device)[0] for device in devices}
+        self._settings = {name: settings for name, settings in parsed.items() if settings is not None}
+        self._first: Settings = next(iter(self._settings.values()))
+        self._client: Client | None = None
+        self._connection: Connection | None = None
+        self._tables: dict[str, TagTable] = {}
+        self._items: dict[tuple[str, str], list[Item]] = {}
+        self._nodes: dict[tuple[str, str], list[Any]] = {}
+        self._delivery: Delivery | None = None
+
+    @property
+    def open_now(self) -> bool:
+        """Whether it has a connection over which requests may be sent."""
+        return self._connection is not None and self._connection.open
+
+    async def open(self) -> None:
+        """Connect, with the session from before where the server still has it. Raises NotConnected."""
+        await self._hang_up(delete=False)
+        again = self._client is not None
+        if self._client is None:
+            self._client = Client(self._first.url, timeout=self._first.timeout_s)
+        self._connection = await connect(self._first, self._client, again)
+        self._nodes = {}
+
+    async def read(self, group: Group) -> Frame:
+        """All tags of a group, once."""
+        connection = self._now(group.device)
+        items = self._items_of(group)
+        try:
+            async with asyncio.timeout(group.deadline_s):
+                nodes = await self._nodes_of(connection, group)
+                values = await read_items(connection, items, nodes)
+        except TimeoutError:
+            raise NoAnswer(group.device, f"the server was not done within {group.deadline_s:g} s") from None
+        except Exception as error:
+            raise driver_error(group.device, error) from None
+        framer = Framer(self._devices[group.device], self._settings[group.device], items, 0, self._clock)
+        framer.table = self._tables.get(group.device, framer.table)
+        frame = framer.read(range(len(items)), values)
+        assert frame is not None, "a group has at least one tag"
+        return frame
+
+    async def deliver(self, groups: Sequence[Group], feed: Feed) -> None:
+        """Have these groups told, until cancelled. Raises NotConnected."""
+        connection = self._now("")
+        if self._delivery is None:
+            self._delivery = Delivery(self._subscriptions(groups), Marks(self._folder, self._first.bus), self._clock)
+        try:
+            for one in self._delivery.subscriptions:
+                one.nodes = await self._nodes_of(connection, one.group)
+        except Exception as error:
+            raise NotConnected("", driver_error("", error).what) from None
+        try:
+            await self._delivery.run(connection, feed, self._tables)
+        except DriverError as error:
+            connection.lose(error.what)
+            raise
+
+    def refused(self) -> Mapping[str, tuple[RefusedTag, ...]]:
+        """By device the tags whose nodes the server won't give."""
+        return self._delivery.refused() if self._delivery is not None else {}
+
+    def counted(self) -> Mapping[str, Mapping[str, int]]:
+        """By device what its delivery met."""
+        return self._delivery.counted if self._delivery is not None else {}
+
+    async def close(self) -> None:
+        """End the session; its subscriptions stay for a next process where that will find them."""
+        lasting = self._delivery is not None and self._delivery.marks.lasting
+        await self._hang_up(delete=not lasting)
+
+    async def _hang_up(self, delete: bool) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(Exception):
+                await connection.close(delete)
+
+    def _now(self, device: str) -> Connection:
+        if self._connection is None or not self._connection.open:
+            raise NotConnected(device, f"{self._first.bus} is not open")
+        return self._connection
+
+    def _items_of(self, group: Group) -> list[Item]:
+        key = group.device, group.name
+        if key not in self._items:
+            self._items[key] = items_of(self._devices[group.device], group, self._settings[group.device])
+        return self._items[key]
+
+    async def _nodes_of(self, connection: Connection, group: Group) -> list[Any]:
+        """The nodes of a group's items on this connection: indexes of namespaces may be others than before."""
+        key = group.device, group.name
+        if key not in self._nodes:
+            self._nodes[key] = await resolve(connection, [item.place for item in self._items_of(group)])
+        return self._nodes[key]
+
+    def _subscriptions(self, groups: Sequence[Group]) -> list[Subscription]:
+        made, base = [], 0
+        for group in groups:
+            items = self._items_of(group)
+            made.append(Subscription(self._devices[group.device], group, self._settings[group.device], items, base))
+            base += len(items)
+        return made

@@ -1,0 +1,155 @@
+"""Subscription: one on the server for one group of a device, with its monitored items. It receives nothing itself.
+
+Each item is looked at for itself: one that the server refuses costs the others nothing (OPC 10000-4 §5.13.2).
+"""
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from asyncua import ua
+
+from tidegate.model.device import Device, Group
+from tidegate_drivers.opcua.connection import Connection
+from tidegate_drivers.opcua.items import Item, queue_of
+from tidegate_drivers.opcua.limits import batches
+from tidegate_drivers.opcua.settings import Settings
+
+# Refusals of an item that say nothing of its node: it is read in cycles instead.
+READ_INSTEAD = frozenset(
+    {
+        ua.StatusCodes.BadTooManyMonitoredItems,
+        ua.StatusCodes.BadMonitoredItemFilterUnsupported,
+        ua.StatusCodes.BadMonitoredItemFilterInvalid,
+        ua.StatusCodes.BadFilterNotAllowed,
+        ua.StatusCodes.BadNotSupported,
+        ua.StatusCodes.BadServiceUnsupported,
+    }
+)
+TRIGGERS = {
+    "status": ua.DataChangeTrigger.Status,
+    "value": ua.DataChangeTrigger.StatusValue,
+    "timestamp": ua.DataChangeTrigger.StatusValueTimestamp,
+}
+UNKNOWN_NODE = ua.StatusCodes.BadNodeIdUnknown
+
+log = logging.getLogger(__name__)
+
+
+class Subscription:
+    """What is known of one subscription. `nodes` are its items' NodeIds, or the StatusCode why there is none.
+
+    `base` is the client handle of its first item. `sequence` is the last number that was handed on, `committed` that of
+    which all before is committed too; 0 while there is none.
+    """
+
+    def __init__(self, device: Device, group: Group, settings: Settings, items: Sequence[Item], base: int) -> None:
+        self.device = device
+        self.group = group
+        self.settings = settings
+        self.items = items
+        self.base = base
+        self.id = 0
+        self.sequence = self.committed = 0
+        # When what it has told so far was received, and when what of it is committed; gateway's µs UTC, 0 for never.
+        self.until_us = self.committed_us = 0
+        self.lifetime_s = settings.lifetime_s
+        self.keepalive_s = settings.keepalive_s
+        self.nodes: list[Any] = []
+        # The server's id of each item, 0 where it has none; and the StatusCode of its refusal.
+        self.monitored: list[int] = [0] * len(items)
+        self.refused: list[int] = [0] * len(items)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Device and group."""
+        return self.device.name, self.group.name
+
+    @property
+    def meaning(self) -> str:
+        """A hash over what its client handles mean, and how they are watched."""
+        words = [self.settings.url, self.device.table.hash.hex(), str(self.base), str(self.group.interval_s)]
+        words += [
+            f"{node} {item.place} {item.wish} {item.tags}" for item, node in zip(self.items, self.nodes, strict=True)
+        ]
+        return hashlib.sha256("\n".join(words).encode()).hexdigest()[:32]
+
+    @property
+    def read_instead(self) -> list[int]:
+        """Indexes of the items that the server won't watch, though it may give them."""
+        return [i for i, code in enumerate(self.refused) if code in READ_INSTEAD]
+
+    async def create(self, connection: Connection) -> None:
+        """Make it on the server, with all items that it takes. Raises as Connection.call does."""
+        interval_ms = self.group.interval_s * 1000
+        request = ua.CreateSubscriptionRequest()
+        request.Parameters.RequestedPublishingInterval = interval_ms
+        request.Parameters.RequestedMaxKeepAliveCount = max(1, round(self.settings.keepalive_s * 1000 / interval_ms))
+        # At least three times the keep-alive (OPC 10000-4 §5.14.2).
+        request.Parameters.RequestedLifetimeCount = max(
+            3 * request.Parameters.RequestedMaxKeepAliveCount, round(self.settings.lifetime_s * 1000 / interval_ms)
+        )
+        request.Parameters.MaxNotificationsPerPublish = 0
+        request.Parameters.PublishingEnabled = True
+        result = (await connection.call(request, ua.CreateSubscriptionResponse)).Parameters
+        self.id = result.SubscriptionId
+        self.keepalive_s = result.RevisedPublishingInterval * result.RevisedMaxKeepAliveCount / 1000
+        self.lifetime_s = result.RevisedPublishingInterval * result.RevisedLifetimeCount / 1000
+        self.sequence = self.committed = 0
+        self.monitored = [0] * len(self.items)
+        self.refused = [0] * len(self.items)
+        await self.watch(connection, range(len(self.items)))
+        watched = sum(1 for one in self.monitored if one)
+        if watched < len(self.items):
+            log.warning("%s, group %s: %d of %d nodes monitored", *self.key, watched, len(self.items))
+
+    async def watch(self, connection: Connection, which: Sequence[int]) -> None:
+        """Have these items monitored; what the server says of each is in `monitored` and `refused`."""
+        asked = []
+        for index in which:
+            if isinstance(self.nodes[index], int):
+                self.refused[index] = self.nodes[index]
+            else:
+                asked.append(index)
+        for some in batches(asked, connection.limits.monitor):
+            request = ua.CreateMonitoredItemsRequest()
+            request.Parameters.SubscriptionId = self.id
+            request.Parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
+            request.Parameters.ItemsToCreate = [self._request(index) for index in some]
+            answer = await connection.call(request, ua.CreateMonitoredItemsResponse)
+            for index, result in zip(some, answer.Results, strict=True):
+                good = result.StatusCode.is_good()
+                self.monitored[index] = result.MonitoredItemId if good else 0
+                self.refused[index] = 0 if good else result.StatusCode.value
+
+    async def forget(self, connection: Connection, which: Sequence[int]) -> None:
+        """Have these items no longer monitored."""
+        for some in batches([self.monitored[i] for i in which if self.monitored[i]], connection.limits.monitor):
+            request = ua.DeleteMonitoredItemsRequest()
+            request.Parameters.SubscriptionId = self.id
+            request.Parameters.MonitoredItemIds = list(some)
+            await connection.call(request, ua.DeleteMonitoredItemsResponse)
+        for index in which:
+            self.monitored[index] = 0
+
+    def _request(self, index: int) -> Any:
+        item = self.items[index]
+        sampling_s = self.group.interval_s if item.wish.sampling_s is None else item.wish.sampling_s
+        made = ua.MonitoredItemCreateRequest()
+        made.ItemToMonitor.NodeId = self.nodes[index]
+        made.ItemToMonitor.AttributeId = ua.AttributeIds.Value
+        made.ItemToMonitor.IndexRange = item.place.index_range or None
+        made.MonitoringMode = ua.MonitoringMode.Reporting
+        made.RequestedParameters.ClientHandle = self.base + index
+        made.RequestedParameters.SamplingInterval = sampling_s * 1000
+        made.RequestedParameters.QueueSize = queue_of(item, self.settings, sampling_s, self.group.interval_s)
+        made.RequestedParameters.DiscardOldest = item.wish.discard_oldest
+        if item.wish.deadband or item.wish.trigger != "value":
+            filter = ua.DataChangeFilter()
+            filter.Trigger = TRIGGERS[item.wish.trigger]
+            if item.wish.deadband:
+                kind = ua.DeadbandType.Percent if item.wish.percent else ua.DeadbandType.Absolute
+                filter.DeadbandType, filter.DeadbandValue = int(kind), item.wish.deadband
+            made.RequestedParameters.Filter = filter
+        return made

@@ -1,0 +1,145 @@
+"""Takeover: how delivery goes on over a new connection, in this process or the next (OPC 10000-4 §6.7).
+
+    the session goes on ──▶ its subscriptions too
+    else TransferSubscriptions ──good──▶ Republish all that is there and was not committed
+                               └─bad──▶ CreateSubscription ──▶ history of the outage, or a gap
+
+Some servers answer a Republish of any number for ever: only numbers that the server names are asked for, once each.
+"""
+
+import logging
+from collections.abc import Sequence
+from struct import Struct
+from typing import TYPE_CHECKING, Any
+
+from asyncua import ua
+
+from tidegate.acquire.driver import Feed
+from tidegate.model.frame import Frame
+from tidegate_drivers.opcua.connection import Connection
+from tidegate_drivers.opcua.marks import Mark
+from tidegate_drivers.opcua.message import notification
+from tidegate_drivers.opcua.sequence import after, ahead, newer
+from tidegate_drivers.opcua.subscription import Subscription
+from tidegate_drivers.opcua.words import status_word
+
+if TYPE_CHECKING:
+    from tidegate_drivers.opcua.delivery import Delivery
+
+# A server that claims to keep more than this keeps it for nobody.
+REPUBLISHED_MAX = 10_000
+PAIR = Struct("<I")
+
+log = logging.getLogger(__name__)
+
+Seen = set[tuple[int, int]]
+
+
+async def begin(delivery: "Delivery", one: Subscription, connection: Connection, feed: Feed, mark: Mark | None) -> None:
+    """Have a subscription told over this connection. `mark` is what a process before left of it.
+
+    Raises as Connection.call does, where nothing can be had.
+    """
+    if one.id and connection.resumed:
+        return
+    seen: Seen = set()
+    if mark is not None:
+        one.until_us = one.committed_us = mark.until_us
+        if mark.items == one.meaning:
+            one.id, one.sequence, one.committed = mark.subscription, mark.sequence, mark.sequence
+            seen = await committed(feed, one, mark)
+        else:
+            await discard(connection, [mark.subscription])
+    if one.id and await _transferred(delivery, one, connection, feed, seen):
+        return
+    since_us = one.until_us
+    await one.create(connection)
+    delivery.reset(one)
+    if since_us:
+        await delivery.missed(feed, one, connection, since_us, seen)
+
+
+async def republished(
+    delivery: "Delivery", one: Subscription, connection: Connection, feed: Feed, first: int, count: int
+) -> bool:
+    """Have so many messages told again, from a number on; whether all of them came."""
+    if count > REPUBLISHED_MAX:
+        return False
+    whole = True
+    for _ in range(count):
+        whole = await _again(delivery, one, connection, feed, first, None) and whole
+        first = after(first)
+    return whole
+
+
+async def committed(feed: Feed, one: Subscription, mark: Mark) -> Seen:
+    """Tag and source time of all that the buffer took since a mark, which the server may tell again."""
+    seen: Seen = set()
+    async for frame in feed.committed(one.device.name, mark.epoch, mark.number):
+        seen |= told(frame)
+    return seen
+
+
+def told(frame: Frame) -> Seen:
+    """Tag and source time of the readings of a frame."""
+    tags, times = memoryview(frame.tags).cast("I"), memoryview(frame.source_us).cast("q")
+    return {(tags[0 if len(tags) == 1 else i], times[0 if len(times) == 1 else i]) for i in range(frame.count)}
+
+
+async def discard(connection: Connection, subscriptions: Sequence[int]) -> None:
+    """Have the server forget subscriptions that nobody reads any more. It is no matter when it can't."""
+    request = ua.TransferSubscriptionsRequest()
+    request.Parameters.SubscriptionIds = list(subscriptions)
+    request.Parameters.SendInitialValues = False
+    deletion = ua.DeleteSubscriptionsRequest()
+    deletion.Parameters.SubscriptionIds = list(subscriptions)
+    try:
+        await connection.call(request, ua.TransferSubscriptionsResponse)
+        await connection.call(deletion, ua.DeleteSubscriptionsResponse)
+    except ua.UaStatusCodeError as error:
+        log.info("subscriptions %s were left to end by themselves: %s", subscriptions, status_word(error.code))
+
+
+async def _transferred(delivery: "Delivery", one: Subscription, connection: Connection, feed: Feed, seen: Seen) -> bool:
+    """Take a subscription over from another session, and have told what it kept; whether the server gave it."""
+    request = ua.TransferSubscriptionsRequest()
+    request.Parameters.SubscriptionIds = [one.id]
+    request.Parameters.SendInitialValues = False
+    try:
+        [result] = (await connection.call(request, ua.TransferSubscriptionsResponse)).Parameters.Results
+    except ua.UaStatusCodeError as error:
+        log.info("%s, group %s: its subscription is not handed over: %s", *one.key, status_word(error.code))
+        return False
+    if not result.StatusCode.is_good():
+        log.info("%s, group %s: its subscription is gone: %s", *one.key, result.StatusCode.name)
+        return False
+    since_us, whole = one.until_us, True
+    for number in newer(result.AvailableSequenceNumbers or (), one.sequence)[:REPUBLISHED_MAX]:
+        whole = whole and ahead(number, after(one.sequence)) <= 0
+        whole = await _again(delivery, one, connection, feed, number, seen) and whole
+    if not whole:
+        delivery.lose(feed, one, since_us)
+    if any(one.refused) or not all(one.monitored):
+        one.monitored = [one.monitored[i] or -1 for i in range(len(one.items))]
+    return True
+
+
+async def _again(
+    delivery: "Delivery", one: Subscription, connection: Connection, feed: Feed, number: int, seen: Seen | None
+) -> bool:
+    """Have one message told again; whether the server still had it."""
+    request = ua.RepublishRequest()
+    request.Parameters.SubscriptionId = one.id
+    request.Parameters.RetransmitSequenceNumber = number
+    try:
+        answer: Any = await connection.call(request, ua.RepublishResponse)
+    except ua.UaStatusCodeError as error:
+        if error.code != ua.StatusCodes.BadMessageNotAvailable:
+            log.info("%s, group %s: message %d: %s", *one.key, number, status_word(error.code))
+        return False
+    message = notification(one.id, answer.NotificationMessage)
+    if message.sequence != number or message.keepalive:
+        # Seen of a server that answers any number with an empty message.
+        return False
+    await delivery.take_message(feed, one, message, seen)
+    return True

@@ -1,0 +1,91 @@
+"""Tending: looks after the items that a server does not watch, while the others are told: reads some, tries some again.
+
+refused, but may be read ──▶ read in cycles, as often as its group is published
+refused, or its node is gone ──▶ Bad, and tried again now and then: nodes come back with the next program download
+"""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from tidegate.acquire.driver import Feed
+from tidegate.errors import Shed
+from tidegate.model.frame import Frame
+from tidegate_drivers.opcua.connection import Connection
+from tidegate_drivers.opcua.reading import read_items
+from tidegate_drivers.opcua.resolve import resolve
+from tidegate_drivers.opcua.subscription import READ_INSTEAD, Subscription
+from tidegate_drivers.opcua.words import driver_error
+
+if TYPE_CHECKING:
+    from tidegate_drivers.opcua.delivery import Delivery
+
+AGAIN_S = 15.0
+
+
+class Tending:
+    """That of one connection."""
+
+    def __init__(self, delivery: "Delivery", connection: Connection, feed: Feed) -> None:
+        self._delivery = delivery
+        self._connection = connection
+        self._feed = feed
+
+    async def run(self) -> None:
+        """Until cancelled. Raises DriverError when the connection is lost."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._again())
+                for one in self._delivery.subscriptions:
+                    group.create_task(self._read(one))
+        except ExceptionGroup as errors:
+            first = errors.exceptions[0]
+            raise driver_error("", first) if isinstance(first, Exception) else first from None
+
+    async def _read(self, one: Subscription) -> None:
+        """Read what can't be watched, at the pace of its group."""
+        loop = asyncio.get_running_loop()
+        framer = self._delivery.framer(one)
+        due_s = loop.time()
+        while True:
+            which = one.read_instead
+            if which:
+                values = await read_items(
+                    self._connection, [one.items[i] for i in which], [one.nodes[i] for i in which]
+                )
+                await self._put(framer.read(which, values))
+            due_s = max(due_s + one.group.interval_s, loop.time())
+            await asyncio.sleep(due_s - loop.time())
+
+    async def _again(self) -> None:
+        """Say what is refused, and try it again now and then."""
+        told: dict[tuple[str, str], list[int]] = {}
+        while True:
+            for one in self._delivery.subscriptions:
+                framer = self._delivery.framer(one)
+                if told.get(one.key) != one.refused:
+                    refused = [(i, code) for i, code in enumerate(one.refused) if code and code not in READ_INSTEAD]
+                    await self._put(framer.bad(refused))
+                    told[one.key] = list(one.refused)
+            await asyncio.sleep(AGAIN_S)
+            for one in self._delivery.subscriptions:
+                await self._try(one)
+
+    async def _try(self, one: Subscription) -> None:
+        gone = self._delivery.framer(one).gone
+        which = [i for i, code in enumerate(one.refused) if (code and code not in READ_INSTEAD) or i in gone]
+        if not which or not one.id:
+            return
+        found = await resolve(self._connection, [one.items[i].place for i in which])
+        there = [(i, node) for i, node in zip(which, found, strict=True)]
+        await one.forget(self._connection, [i for i, _ in there if one.monitored[i] > 0])
+        for i, node in there:
+            one.nodes[i] = node
+        await one.watch(self._connection, which)
+
+    async def _put(self, frame: Frame | None) -> None:
+        if frame is None:
+            return
+        try:
+            await self._feed.put(frame)
+        except Shed:
+            return
