@@ -156,8 +156,9 @@ class Peer:
 
     def changes(self) -> list[tuple[str, int, int]]:
         """The log so far: counter, value, source time in µs."""
-        lines = Path(self.wanted.log).read_text().splitlines()
-        return [(name, int(value), int(at)) for name, value, at in map(str.split, lines)]
+        lines = Path(self.wanted.log).read_text().splitlines(keepends=True)
+        whole = [line.split() for line in lines if line.endswith("\n")]
+        return [(name, int(value), int(at)) for name, value, at in whole]
 
     def _start(self) -> None:
         environment = {**os.environ, "NODE_PATH": str(PACKAGES / "node_modules"), "PYTHONPATH": str(ROOT)}
