@@ -14,6 +14,8 @@ from tidegate.twins import StaleTwin, refuse_stale
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted([*ROOT.glob("agent/**/*_c.pyx"), *ROOT.glob("drivers/**/*_c.pyx")])
+# Their driver is loaded only where one of its servers is configured.
+LATER = "tidegate_drivers.opcua."
 NAMES = [".".join(p.relative_to(ROOT).with_suffix("").parts[1:]) for p in SOURCES]
 
 
@@ -78,4 +80,6 @@ def test_the_log_counts_the_twins_of_the_drivers_too(tmp_path: Path) -> None:
         timeout=60,
     )
 
-    assert f"{len(NAMES)} compiled twins" in ran.stderr
+    always = sum(not name.startswith(LATER) for name in NAMES)
+
+    assert any(f"{count} compiled twins" in ran.stderr for count in range(always, len(NAMES) + 1))
