@@ -40,7 +40,7 @@ from tidegate_drivers.opcua.wire import (
     Undecodable,
 )
 
-# 1970 in 100 ns since 1601, and the last second that a DateTime is written as (OPC 10000-6 §5.2.2.5).
+# 1970 in 100 ns since 1601; the second from which on a DateTime means that there is no end (OPC 10000-6 §5.2.2.5).
 EPOCH_TICKS = 116_444_736_000_000_000
 LAST_TICKS = 2_650_467_743_990_000_000
 TICKS_US = 10
@@ -57,6 +57,11 @@ Json = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 def microseconds(ticks: int) -> int:
     """A DateTime in µs since 1970, rounded down."""
     return (ticks - EPOCH_TICKS) // TICKS_US
+
+
+def time_us(ticks: int) -> int:
+    """A timestamp in µs since 1970; 0 where it says that there is none."""
+    return microseconds(ticks) if 0 < ticks < LAST_TICKS else 0
 
 
 def moment(ticks: int) -> str:

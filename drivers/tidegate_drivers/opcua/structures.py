@@ -89,20 +89,34 @@ class UnknownType(LookupError):
 class Types:
     """What one server said of its types. `structures` and `enumerations` by data type, `encodings` into data types.
 
-    `unknown` are the encodings that were met and are not defined: who can ask the server, may.
+    `bases` are the built-in types that data types come down to. `unknown` are the encodings that were met and are not
+    defined, less those after which the server was `asked`.
     """
 
     namespaces: tuple[str, ...] = ()
     structures: dict[Identifier, Structure] = field(default_factory=dict)
     encodings: dict[Identifier, Identifier] = field(default_factory=dict)
     enumerations: dict[Identifier, dict[int, str]] = field(default_factory=dict)
+    bases: dict[Identifier, int] = field(default_factory=dict)
     unknown: set[Identifier] = field(default_factory=set)
+    asked: set[Identifier] = field(default_factory=set)
+
+    def add(self, data_type: Identifier, structure: Structure, *encodings: Identifier) -> None:
+        """Define a structure, unless there are too many: the rest stays unknown."""
+        if len(self.structures) >= STRUCTURES_MAX:
+            return
+        self.structures[data_type] = structure
+        self.bases[data_type] = EXTENSION_OBJECT
+        # Some servers put the data type where the encoding belongs.
+        for one in (data_type, *encodings):
+            if one != Identifier():
+                self.encodings[one] = data_type
 
     def record(self, extension: Extension) -> Record:
         """An ExtensionObject taken apart. Raises UnknownType, and Undecodable where its body is not as defined."""
         structure = self.structures.get(self.encodings.get(extension.encoding, Identifier()))
         if structure is None or extension.form != BINARY_BODY:
-            if extension.form == BINARY_BODY and len(self.unknown) < UNKNOWN_MAX:
+            if extension.encoding not in self.asked and len(self.unknown) < UNKNOWN_MAX:
                 self.unknown.add(extension.encoding)
             raise UnknownType(f"nothing says what is in a body of the encoding {extension.encoding}")
         reader = Reader(extension.body)

@@ -2,7 +2,8 @@
 
     tag                    takes
     bool                   Boolean
-    int8 … uint64          Boolean, any integer, enumeration or StatusCode that lies in its range; int64: DateTime (µs)
+    int8 … uint64          its own type, Boolean, a narrower integer that lies in its range; a StatusCode is a UInt32;
+                           int64: DateTime (µs since 1970)
     float32                Float
     float64                Float, Double, integers within ±2^53
     string                 String, XmlElement, Guid, ByteString, NodeId, QualifiedName, LocalizedText, DateTime, the
@@ -24,7 +25,7 @@ from tidegate.model.status import (
     BAD_TYPE_MISMATCH,
     is_bad,
 )
-from tidegate.model.tag import Tag, Type
+from tidegate.model.tag import INTEGERS, Tag, Type
 from tidegate_drivers.opcua.plain import JSON_TYPES, json_of, microseconds, text_of
 from tidegate_drivers.opcua.structures import Record, Types, UnknownType
 from tidegate_drivers.opcua.wire import (
@@ -37,6 +38,7 @@ from tidegate_drivers.opcua.wire import (
     NULL,
     SBYTE,
     STATUS_CODE,
+    UINT32,
     UINT64,
     VARIANT,
     Datum,
@@ -55,11 +57,12 @@ FLOAT64_INTEGERS = 2**53
 I64, U64, F64, PAIR = Struct("<q"), Struct("<Q"), Struct("<d"), Struct("<II")
 F32 = Struct("<f4x")
 
-RANGES = {
-    Type.INT8: (-(2**7), 2**7 - 1), Type.UINT8: (0, 2**8 - 1), Type.INT16: (-(2**15), 2**15 - 1),
-    Type.UINT16: (0, 2**16 - 1), Type.INT32: (-(2**31), 2**31 - 1), Type.UINT32: (0, 2**32 - 1),
-    Type.INT64: (-(2**63), 2**63 - 1), Type.UINT64: (0, 2**64 - 1),
+# A whole number fits into a wider type; a Boolean into any. Type and the built-in types have the same numbers.
+WIDTH = {
+    Type.BOOL: 0, Type.INT8: 1, Type.UINT8: 1, Type.INT16: 2, Type.UINT16: 2, Type.INT32: 4, Type.UINT32: 4,
+    Type.INT64: 8, Type.UINT64: 8,
 }  # fmt: skip
+SIGNED = frozenset({Type.INT8, Type.INT16, Type.INT32, Type.INT64})
 
 Step = str | int
 
@@ -118,6 +121,8 @@ def slot(
         status = BAD_DATA_TYPE_ID_UNKNOWN
     except Undecodable as wrong:
         status = BAD_ENCODING_LIMITS_EXCEEDED if wrong.too_much else BAD_DECODING_ERROR
+    except UnicodeEncodeError:
+        status = BAD_DECODING_ERROR  # Bytes that are no UTF-8.
     except RecursionError:
         status = BAD_ENCODING_LIMITS_EXCEEDED
     del side[begin:]
@@ -182,7 +187,7 @@ def _packed(kind: int, datum: Datum, side: bytearray, types: Types) -> bytes:
     content = datum.content
     if datum.shape is not None:
         raise Misfit(BAD_TYPE_MISMATCH)
-    if kind in RANGES:
+    if kind in INTEGERS:
         return _integer(Type(kind), datum.builtin, content)
     if kind == Type.BOOL and datum.builtin == BOOLEAN:
         return I64.pack(bool(content))
@@ -204,10 +209,12 @@ def _integer(kind: Type, builtin: int, content: object) -> bytes:
         if kind != Type.INT64:
             raise Misfit(BAD_TYPE_MISMATCH)
         return I64.pack(microseconds(content))
-    low, high = RANGES[kind]
-    if not (BOOLEAN <= builtin <= UINT64 or builtin == STATUS_CODE) or not low <= content <= high:
+    wire = UINT32 if builtin == STATUS_CODE else builtin
+    if wire != kind and not (
+        BOOLEAN <= wire <= UINT64 and WIDTH[kind] > WIDTH[Type(wire)] and (content >= 0 or kind in SIGNED)
+    ):
         raise Misfit(BAD_TYPE_MISMATCH)
-    return (I64 if low else U64).pack(content)
+    return (I64 if kind in SIGNED else U64).pack(content)
 
 
 def _text(datum: Datum, types: Types) -> str:

@@ -139,9 +139,9 @@ class Reader:
         return bytes(self.data[at : at + size])
 
     def text(self) -> str | None:
-        """A String; what is no UTF-8 in it becomes U+FFFD."""
+        """A String; bytes that are no UTF-8 are escaped, and can't be written as text again: see values.slot."""
         found = self.raw()
-        return None if found is None else found.decode("utf-8", "replace")
+        return None if found is None else found.decode("utf-8", "surrogateescape")
 
     def guid(self) -> str:
         """A Guid as text, in lower case."""

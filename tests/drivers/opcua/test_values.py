@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from tidegate.model.frame import Frame, readings, unpack_value
 from tidegate.model.status import (
     BAD_DATA_TYPE_ID_UNKNOWN,
+    BAD_DECODING_ERROR,
     BAD_ENCODING_LIMITS_EXCEEDED,
     BAD_INDEX_RANGE_NO_DATA,
     BAD_NO_DATA,
@@ -127,8 +128,11 @@ async def _served(variants: list[ua.Variant]) -> list[Sample]:
     ("kind", "variant", "expected"),
     [
         (Type.INT32, ua.Variant(5, V.Byte), 5),
-        (Type.UINT8, ua.Variant(5, V.Int64), 5),
-        (Type.UINT8, ua.Variant(-1, V.Int64), BAD_TYPE_MISMATCH),
+        (Type.UINT8, ua.Variant(5, V.Int64), BAD_TYPE_MISMATCH),
+        (Type.UINT16, ua.Variant(5, V.SByte), 5),
+        (Type.UINT16, ua.Variant(-1, V.SByte), BAD_TYPE_MISMATCH),
+        (Type.INT16, ua.Variant(5, V.UInt16), BAD_TYPE_MISMATCH),
+        (Type.INT64, ua.Variant(ua.StatusCode(0x80310000), V.StatusCode), 0x80310000),
         (Type.INT8, ua.Variant(128, V.UInt16), BAD_TYPE_MISMATCH),
         (Type.INT64, ua.Variant(2**63, V.UInt64), BAD_TYPE_MISMATCH),
         (Type.INT16, ua.Variant(True, V.Boolean), 1),
@@ -174,7 +178,7 @@ def test_one_element_of_an_array_is_a_tag_of_its_own() -> None:
         (ua.Variant(1, V.Byte), BAD_TYPE_MISMATCH),
         (ua.Variant(b"\x01\x02\x03", V.ByteString), 3),
         (ua.Variant([[1, 2], [3, 4]], V.Byte), 3),
-        (ua.Variant([ua.Variant(1, V.Byte)] * 2 + [ua.Variant(9, V.UInt64)], V.Variant), 9),
+        (ua.Variant([ua.Variant(1, V.Byte)] * 2 + [ua.Variant(9, V.Byte)], V.Variant), 9),
     ],
 )
 def test_an_element_is_counted_along_all_dimensions_and_may_be_missing(variant: ua.Variant, expected: int) -> None:
@@ -326,6 +330,16 @@ def test_a_text_beyond_the_limit_is_said_to_be_one() -> None:
 
     assert (bytes(8), BAD_ENCODING_LIMITS_EXCEEDED) == slot(Part(Type.STRING), datum, side, TYPES)
     assert b"x" == side
+
+
+def test_a_text_that_is_no_utf_8_is_no_value_alone_or_in_an_array() -> None:
+    alone, among = (
+        Datum(12, b"a\xff".decode("utf-8", "surrogateescape")),
+        Reader(b"\x8c\x01\x00\x00\x00" + b"\x02\x00\x00\x00a\xff"),
+    )
+
+    assert (bytes(8), BAD_DECODING_ERROR) == slot(Part(Type.STRING), alone, bytearray(), TYPES)
+    assert (bytes(8), BAD_DECODING_ERROR) == slot(Part(Type.STRING), among.variant(), bytearray(), TYPES)
 
 
 def test_what_asyncua_holds_and_can_not_write_is_undecodable() -> None:
