@@ -15,8 +15,10 @@ from typing import Any
 from asyncua import Client, ua
 from asyncua.ua.ua_binary import struct_from_binary
 
+from tidegate.clock import Clock
 from tidegate.errors import DriverError, NotConnected
 from tidegate_drivers.opcua.limits import NODES, Limits, batches, limits_of
+from tidegate_drivers.opcua.requests import send
 from tidegate_drivers.opcua.settings import Settings
 from tidegate_drivers.opcua.words import driver_error, words
 
@@ -34,8 +36,9 @@ logging.getLogger("asyncua").setLevel(logging.ERROR)
 class Connection:
     """An open session. `lost` is done, with why, when nothing goes on over it. Made by `connect`."""
 
-    def __init__(self, settings: Settings, client: Client) -> None:
+    def __init__(self, settings: Settings, client: Client, clock: Clock) -> None:
         self.settings = settings
+        self._clock = clock
         self.client = client
         self.session = client.uaclient.session
         self.protocol = client.uaclient.protocol
@@ -57,6 +60,13 @@ class Connection:
         """Nothing goes on over it: whoever waits on `lost` is told why. The first word counts."""
         if not self.lost.done():
             self.lost.set_result(why)
+
+    def ask(self, kind: int, parameters: bytes, timeout_s: float = 0.0) -> "asyncio.Future[Any]":
+        """Send a request whose parameters are bytes already, and give a future of the answer's Buffer.
+
+        It has no deadline but the server's own, which is told `timeout_s` (0: none). Raises OSError when it is closed.
+        """
+        return send(self.protocol, kind, parameters, self._clock.now_us(), timeout_s)
 
     async def call(self, request: Any, response: Any, timeout_s: float | None = None) -> Any:
         """The server's answer to one request, as asyncua's class `response`.
@@ -133,7 +143,7 @@ class Connection:
             self.lose(f"its channel could not be renewed: {words(error)}")
 
 
-async def connect(settings: Settings, client: Client, again: bool) -> Connection:
+async def connect(settings: Settings, client: Client, clock: Clock, again: bool) -> Connection:
     """Open a session with a client whose security is set up.
 
     Where the same client had one, and `again`, that one is taken up if the server still has it. Raises NotConnected.
@@ -145,7 +155,7 @@ async def connect(settings: Settings, client: Client, again: bool) -> Connection
     uaclient.pre_request_hook = None
     try:
         await client.connect_socket()
-        connection = Connection(settings, client)
+        connection = Connection(settings, client, clock)
         _guard(uaclient.protocol.transport, settings)
         await client.send_hello()
         await client.open_secure_channel()

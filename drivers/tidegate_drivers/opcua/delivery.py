@@ -15,18 +15,19 @@ from typing import Any
 
 from tidegate.acquire.driver import Feed
 from tidegate.clock import Clock
-from tidegate.errors import DriverError, NotConnected, Shed
+from tidegate.errors import DriverError, InvalidReply, NotConnected, Shed
 from tidegate.model.gap import Gap, Why
 from tidegate.model.refused import RefusedTag
 from tidegate.model.tag import TagTable
 from tidegate_drivers.opcua.connection import Connection
+from tidegate_drivers.opcua.fallback import DISTRUST
 from tidegate_drivers.opcua.framer import Framer
 from tidegate_drivers.opcua.marks import Mark, Marks
-from tidegate_drivers.opcua.message import Message, published
+from tidegate_drivers.opcua.message import Message, published, republished
 from tidegate_drivers.opcua.publisher import NoSubscription, Publisher
 from tidegate_drivers.opcua.sequence import after, ahead
 from tidegate_drivers.opcua.subscription import READ_INSTEAD, Subscription
-from tidegate_drivers.opcua.takeover import Seen, begin, republished
+from tidegate_drivers.opcua.takeover import Seen, begin, told_again
 from tidegate_drivers.opcua.tending import Tending
 from tidegate_drivers.opcua.words import status_word
 
@@ -51,6 +52,8 @@ class Delivery:
         self.clock = clock
         self.counted: dict[str, dict[str, int]] = {one.device.name: {} for one in subscriptions}
         self._framers = {one.key: Framer(one.device, one.settings, one.items, one.base, clock) for one in subscriptions}
+        # The kind of each client handle; subscriptions have them one after the other.
+        self._kinds = b"".join(bytes(item.kind for item in one.items) for one in self.subscriptions)
         self._heard_s: dict[int, float] = {}
         self._by_id: dict[int, Subscription] = {}
         # Numbers that were handed on, in their order, until the buffer has them for good.
@@ -107,6 +110,10 @@ class Delivery:
         """What makes its frames."""
         return self._framers[one.key]
 
+    def read_again(self, one: Subscription, message: Any) -> Message:
+        """A NotificationMessage of a subscription that was told again."""
+        return republished(one.id, message, self._kinds)
+
     def reset(self, one: Subscription) -> None:
         """It begins anew on the server: what was not committed of the one before has nobody to be acknowledged to."""
         self._pending.pop(one.key, None)
@@ -150,7 +157,10 @@ class Delivery:
         }
 
     async def _take(self, feed: Feed, body: Any) -> None:
-        message = published(body)
+        try:
+            message = published(body, self._kinds, not DISTRUST)
+        except ValueError as error:
+            raise InvalidReply("", f"a message that can't be read: {error}") from None
         one = self._by_id.get(message.subscription)
         if one is None:
             # One of a process before, whose groups have changed meanwhile: it ends by itself.
@@ -182,7 +192,7 @@ class Delivery:
             # Nothing was told before: this is where it begins.
             return
         since_us = one.until_us
-        if not await republished(self, one, self._connection, feed, expected, missing):
+        if not await told_again(self, one, self._connection, feed, expected, missing):
             self.lose(feed, one, since_us)
 
     def _quiet(self) -> None:

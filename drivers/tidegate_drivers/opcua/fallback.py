@@ -262,3 +262,7 @@ def _samples() -> list[tuple[Any, bytes]]:
     fault = ua.ServiceFault()
     fault.ResponseHeader.ServiceResult = ua.StatusCode(0x80250000)
     return [(message, bytes(range(1, 13)) + b"\x06"), (ua.PublishResponse(), b""), (fault, b"")]
+
+
+# Why the fast way is not gone, "" where it is: asked once, when the first session is opened.
+DISTRUST = distrust()

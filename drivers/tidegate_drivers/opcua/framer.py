@@ -1,40 +1,49 @@
 """Framer: the values of a message, or of a read, as a frame of their device. It knows no server.
 
-A server's clock that is off by more than the device's `skew_max` is not believed: its times are shifted by what it is
-off, so that they keep their distances, and that is said once.
+Columns come from the compiled decoder; what that leaves aside (odd) is taken apart value by value, and put in between
+where it belongs. A server's clock that is off by more than the device's `skew_max` is not believed: its times are
+shifted by what it is off, so that they keep their distances, and that is said once.
 """
 
 import logging
 from collections.abc import Sequence
-from struct import Struct
-from typing import Any
 
 from tidegate.clock import Clock, ClockState, Moment
 from tidegate.model.device import Device
-from tidegate.model.frame import I64, U32, Frame, pack_value
+from tidegate.model.frame import I64, U32, Frame
 from tidegate.model.gap import Gap, Why
-from tidegate.model.status import is_bad
-from tidegate.model.tag import TagTable, Type
+from tidegate.model.status import BAD_DECODING_ERROR, BAD_NODE_ID_UNKNOWN
+from tidegate.model.tag import TagTable
+from tidegate_drivers.opcua.columns import Columns
 from tidegate_drivers.opcua.items import Item
-from tidegate_drivers.opcua.message import Message, us
+from tidegate_drivers.opcua.message import Message
+from tidegate_drivers.opcua.notice import Columns as Told
+from tidegate_drivers.opcua.notice import Odd, fill
 from tidegate_drivers.opcua.settings import Settings
+from tidegate_drivers.opcua.structures import Types
+from tidegate_drivers.opcua.values import Part, part_of, reading
+from tidegate_drivers.opcua.variants import sample_of
+from tidegate_drivers.opcua.wide import Wide, packed
+from tidegate_drivers.opcua.wire import Reader, Sample, Undecodable
 
-# InfoType DataValue with the Overflow bit (OPC 10000-4 §7.39.1): the server's queue was full, values were dropped.
-OVERFLOW = 0x480
-BAD_TYPE_MISMATCH = 0x80740000
 EMPTY_SLOT = bytes(8)
 # A server's clock was believed to be off by so much, and is now by so much more or less: it was stepped.
 STEP_US = 1_000_000
 GAP_TAGS_MAX = 64
+TICKS_OF_1970, TICKS_US = 116_444_736_000_000_000, 10
 
 log = logging.getLogger(__name__)
 
 
 class Framer:
-    """That of the items of one group of a device. `table` is the one that frames come under."""
+    """That of the items of one group of a device. `table` is the one that frames come under; `types` what the server
+    says of its structures; `names` are those of an item's enumeration. `base` is the client handle of the first item.
+    """
 
     def __init__(self, device: Device, settings: Settings, items: Sequence[Item], base: int, clock: Clock) -> None:
         self.table: TagTable = device.table
+        self.types = Types()
+        self.names: dict[int, dict[int, str]] = {}
         # Items whose node the server said is gone, by index.
         self.gone: set[int] = set()
         self._device = device
@@ -44,6 +53,9 @@ class Framer:
         self._skew_us_max = round(settings.skew_s_max * 1e6)
         self._skew_us = 0
         self._before_us = 0
+        # The tag of each client handle from 0 on; those before `base` are never looked up.
+        self._tags = bytes(4 * base) + b"".join(U32.pack(item.tags[0]) for item in items)
+        self._parts: list[tuple[tuple[int, Part], ...]] = [_parts(device.table, item) for item in items]
 
     def framed(self, message: Message, seen: set[tuple[int, int]] | None) -> tuple[Frame | None, list[Gap]]:
         """The frame of a message (None: it holds no value), and a gap where values were dropped at the server.
@@ -51,78 +63,111 @@ class Framer:
         What is in `seen`, as (tag, source time), was committed before and is left out.
         """
         now = self._clock.moment()
-        skew_us = self._skew(message.published_us, now)
-        rows = _Rows()
-        dropped: set[int] = set()
-        for handle, value in message.values:
-            index = handle - self._base
-            if not 0 <= index < len(self._items):
-                continue
-            self._add(rows, index, value, message.published_us or now.wall_us, skew_us, seen, dropped)
-        began_us, self._before_us = self._before_us or now.wall_us, now.wall_us
-        return self._frame(rows, now), self._overflow(dropped, began_us, now.wall_us)
+        told = message.notice.columns
+        gaps: list[Gap] = []
+        if told.overflowed:
+            began_us = self._before_us or now.wall_us
+            gaps = [self._overflow({one - self._base for (one,) in U32.iter_unpack(told.overflowed)}, began_us, now)]
+        self._before_us = now.wall_us
+        self._note_all(told)
+        if not told.count and not told.odd:
+            return None, gaps
+        skew_us = self._skew(message.notice.publish_us, now)
+        return self._frame(told, message.body, message.notice.publish_us or now.wall_us, skew_us, now, seen), gaps
 
-    def read(self, which: Sequence[int], values: Sequence[Any]) -> Frame | None:
-        """The frame of a read of these items: a value each."""
+    def read(self, which: Sequence[int], told: Told, body: bytes) -> Frame | None:
+        """The frame of a read of these items, in ascending order of tags; a handle is a place in `which`."""
         now = self._clock.moment()
-        rows = _Rows()
-        for index, value in zip(which, values, strict=True):
-            stamp = us(value.ServerTimestamp) or now.wall_us
-            self._add(rows, index, value, now.wall_us, self._skew(stamp, now), None, set())
-        rows.sort()
-        return self._frame(rows, now)
+        stamp_us = I64.unpack_from(told.server_us)[0] if told.server_us else 0
+        return self._frame(told, body, now.wall_us, self._skew(stamp_us, now), now, None, which)
 
     def bad(self, codes: Sequence[tuple[int, int]]) -> Frame | None:
         """What is said of items (index, StatusCode) that the server gives no value of."""
         now = self._clock.moment()
-        rows = _Rows()
+        rows = Columns()
         for index, code in codes:
-            for tag in self._items[index].tags:
+            for tag, _ in self._parts[index]:
                 rows.add(tag, now.wall_us, 0, code, EMPTY_SLOT)
-        return self._frame(rows, now)
-
-    def _add(self, rows: "_Rows", index: int, value: Any, default_us: int, skew_us: int,
-             seen: set[tuple[int, int]] | None, dropped: set[int]) -> None:  # fmt: skip
-        status = value.StatusCode.value if value.StatusCode is not None else 0
-        server = us(value.ServerTimestamp) or 0
-        source = us(value.SourceTimestamp) or server or default_us
-        if status & OVERFLOW == OVERFLOW:
-            dropped.add(index)
-        if status & 0xFFFF0000 == 0x80340000:
-            self.gone.add(index)
-        else:
-            self.gone.discard(index)
-        for tag in self._items[index].tags:
-            if seen is not None and (tag, source - skew_us) in seen:
-                continue
-            slot, code = self._slot(tag, value, rows.side) if not is_bad(status) else (EMPTY_SLOT, status)
-            rows.add(tag, source - skew_us, server - skew_us if server else 0, status if code is None else code, slot)
-
-    def _slot(self, tag: int, value: Any, side: bytearray) -> tuple[bytes, int | None]:
-        kind, found = self.table.tags[tag].raw, value.Value.Value if value.Value is not None else None
-        try:
-            if found is None or isinstance(found, (str, list)) != (kind == Type.STRING):
-                return EMPTY_SLOT, BAD_TYPE_MISMATCH
-            return pack_value(kind, found, side), None
-        except Exception:
-            return EMPTY_SLOT, BAD_TYPE_MISMATCH
-
-    def _frame(self, rows: "_Rows", now: Moment) -> Frame | None:
-        if not rows.tags:
+        if not rows.count:
             return None
-        return Frame(
-            self._device.name, self.table.hash, len(rows.tags), self._clock.boot, now.mono_us, now.wall_us,
-            _column("I", rows.tags, constant=False), _column("q", rows.source), _column("I", rows.status),
-            b"".join(rows.slots), bytes(rows.side), _column("q", rows.server) if any(rows.server) else b"",
-            clock=now.state,
+        return self._made(
+            rows.count, rows.tags, rows.source_us, rows.server_us, rows.status, rows.values, bytes(rows.side), now
+        )
+
+    def _frame(
+        self, told: Told, body: bytes, default_us: int, skew_us: int, now: Moment,
+        seen: set[tuple[int, int]] | None, which: Sequence[int] | None = None,
+    ) -> Frame | None:  # fmt: skip
+        table = self._tags if which is None else b"".join(U32.pack(self._items[i].tags[0]) for i in which)
+        tags = fill(told.handles, table)
+        dated = (
+            told.source_us != EMPTY_SLOT if len(told.source_us) == 8 else 0 not in memoryview(told.source_us).cast("q")
+        )
+        if dated and not (told.odd or skew_us or seen) and (which is None or _rising(tags)):
+            return self._made(
+                told.count, tags, told.source_us, told.server_us, told.status, told.values, told.side, now
+            )
+        wide = Wide(tags, told)
+        self._put_odd(wide, told.odd, body, which)
+        wide.date(default_us, skew_us)
+        if seen:
+            wide.leave_out(seen)
+        if which is not None:
+            wide.sort()
+        if not len(wide):
+            return None
+        server = packed(wide.server)
+        return self._made(
+            len(wide), packed(wide.tags), packed(wide.source), b"" if server == EMPTY_SLOT else server,
+            packed(wide.status), bytes(wide.values), bytes(wide.side), now,
         )  # fmt: skip
 
-    def _overflow(self, dropped: set[int], began_us: int, now_us: int) -> list[Gap]:
-        if not dropped:
-            return []
-        tags = sorted({tag for index in dropped for tag in self._items[index].tags})
+    def _put_odd(self, wide: Wide, odd: Sequence[Odd], body: bytes, which: Sequence[int] | None) -> None:
+        """Put in what the decoder left aside, behind as many rows as came before it."""
+        added = 0
+        for one in odd:
+            index = one.handle - self._base if which is None else which[one.handle]
+            if not 0 <= index < len(self._items):
+                continue
+            sample = _sample(body, one)
+            self._note(index, sample.status)
+            for tag, part in self._parts[index]:
+                slot, status = reading(part, sample, wide.side, self.types, self.names.get(index))
+                wide.insert(one.row + added, tag, _us(sample.source), _us(sample.server), status, slot)
+                added += 1
+
+    def _note_all(self, told: Told) -> None:
+        """Which items' nodes are gone, of those in the columns; nothing that is Good says so."""
+        if len(told.status) == U32.size and U32.unpack(told.status)[0] != BAD_NODE_ID_UNKNOWN:
+            return
+        handles, status = memoryview(told.handles).cast("I"), memoryview(told.status).cast("I")
+        for row, handle in enumerate(handles):
+            self._note(handle - self._base, status[0 if len(status) == 1 else row])
+
+    def _note(self, index: int, status: int) -> None:
+        if status & 0xFFFF0000 == BAD_NODE_ID_UNKNOWN:
+            self.gone.add(index)
+
+    def _made(
+        self,
+        count: int,
+        tags: bytes,
+        source: bytes,
+        server: bytes,
+        status: bytes,
+        values: bytes,
+        side: bytes,
+        now: Moment,
+    ) -> Frame:
+        return Frame(
+            self._device.name, self.table.hash, count, self._clock.boot, now.mono_us, now.wall_us, tags, source,
+            status, values, side, server, clock=now.state,
+        )  # fmt: skip
+
+    def _overflow(self, dropped: set[int], began_us: int, now: Moment) -> Gap:
+        tags = sorted({tag for index in dropped for tag, _ in self._parts[index]})
         names = tuple(self.table.tags[tag].name for tag in tags) if len(tags) <= GAP_TAGS_MAX else None
-        return [Gap(Why.SOURCE_OVERFLOW, began_us, now_us, len(tags), "least", self._device.name, names)]
+        return Gap(Why.SOURCE_OVERFLOW, began_us, now.wall_us, len(tags), "least", self._device.name, names)
 
     def _skew(self, theirs_us: int, now: Moment) -> int:
         """What is taken from the server's times: 0 while its clock is believed, or ours is not."""
@@ -140,33 +185,23 @@ class Framer:
         return self._skew_us
 
 
-class _Rows:
-    """Readings, column by column."""
-
-    def __init__(self) -> None:
-        self.tags: list[int] = []
-        self.source: list[int] = []
-        self.server: list[int] = []
-        self.status: list[int] = []
-        self.slots: list[bytes] = []
-        self.side = bytearray()
-
-    def add(self, tag: int, source_us: int, server_us: int, status: int, slot: bytes) -> None:
-        self.tags.append(tag)
-        self.source.append(source_us)
-        self.server.append(server_us)
-        self.status.append(status)
-        self.slots.append(slot)
-
-    def sort(self) -> None:
-        """In ascending order of tags."""
-        order = sorted(range(len(self.tags)), key=self.tags.__getitem__)
-        for name in ("tags", "source", "server", "status", "slots"):
-            column = getattr(self, name)
-            setattr(self, name, [column[i] for i in order])
+def _parts(table: TagTable, item: Item) -> tuple[tuple[int, Part], ...]:
+    return tuple((tag, part_of(table.tags[tag], item.fields[at])) for at, tag in enumerate(item.tags))
 
 
-def _column(code: str, items: list[int], constant: bool = True) -> bytes:
-    if constant and len(set(items)) == 1:
-        return (I64 if code == "q" else U32).pack(items[0])
-    return Struct(f"<{len(items)}{code}").pack(*items)
+def _sample(body: bytes, one: Odd) -> Sample:
+    if one.value is not None:
+        return sample_of(one.value)
+    try:
+        return Reader(body, one.at, one.at + one.length).sample()
+    except Undecodable:
+        return Sample(status=BAD_DECODING_ERROR)
+
+
+def _us(ticks: int) -> int:
+    return max(0, (ticks - TICKS_OF_1970) // TICKS_US) if ticks else 0
+
+
+def _rising(tags: bytes) -> bool:
+    column = memoryview(tags).cast("I")
+    return all(column[i] < column[i + 1] for i in range(len(column) - 1))

@@ -42,12 +42,15 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One node of a group, with the indexes of its tags. `kind` is the type of the only tag of it, which takes all of
-    its value; 0 where the value has to be taken apart first."""
+    """One node of a group, with the indexes of its tags, and the field of its value that each takes (() for all of it).
+
+    `kind` is the type of its only tag, which takes all of its value; 0 where the value has to be taken apart first.
+    """
 
     place: Place
     wish: Wish
     tags: tuple[int, ...]
+    fields: tuple[tuple[str | int, ...], ...]
     kind: int
 
 
@@ -93,19 +96,22 @@ def _deadband(options: Options) -> tuple[float, bool]:
 
 def items_of(device: Device, group: Group, settings: Settings) -> list[Item]:
     """The items of a group, in the order of their first tags. A server is asked once for what several tags share."""
-    found: dict[tuple[Place, Wish], list[int]] = {}
+    found: dict[tuple[Place, Wish], list[tuple[int, tuple[str | int, ...]]]] = {}
     for index in group.tags:
         tag = device.table.tags[index]
         place, wish, _ = parse_tag(tag, settings.namespace)
         if place is not None:
-            found.setdefault((replace(place, fields=()), wish), []).append(index)
-    return [Item(place, wish, tuple(tags), _kind(device, tags)) for (place, wish), tags in found.items()]
+            found.setdefault((replace(place, fields=()), wish), []).append((index, place.fields))
+    return [
+        Item(place, wish, tuple(tag for tag, _ in tags), tuple(fields for _, fields in tags), _kind(device, tags))
+        for (place, wish), tags in found.items()
+    ]
 
 
-def _kind(device: Device, tags: list[int]) -> int:
-    tag = device.table.tags[tags[0]]
-    apart = len(tags) > 1 or "!" in tag.address or tag.option("count")
-    return 0 if apart else int(tag.raw)
+def _kind(device: Device, tags: list[tuple[int, tuple[str | int, ...]]]) -> int:
+    first, fields = tags[0]
+    tag = device.table.tags[first]
+    return 0 if len(tags) > 1 or fields or tag.option("count") else int(tag.raw)
 
 
 def queue_of(item: Item, settings: Settings, sampling_s: float, publishing_s: float) -> int:

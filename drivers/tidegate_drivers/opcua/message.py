@@ -2,60 +2,59 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from asyncua import ua
-from asyncua.ua.ua_binary import struct_from_binary
+from asyncua.common.utils import Buffer
+from asyncua.ua.ua_binary import struct_to_binary
 
-EPOCH, MICROSECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
+from tidegate_drivers.opcua import fallback
+from tidegate_drivers.opcua.notice import Notice
 
 
 @dataclass(slots=True)
 class Message:
     """Of one subscription. A keep-alive holds nothing, and its number is that of the message to come.
 
-    `values` are (client handle, DataValue); `events` lists of fields with their client handles; `status` is set when
-    the subscription itself changed.
+    `body` are the bytes that the notice's odd values lie in; `events` lists of fields with their client handles;
+    `status` is set when the subscription itself changed.
     """
 
     subscription: int
     sequence: int
-    published_us: int
-    values: Sequence[tuple[int, Any]] = ()
+    notice: Notice
+    body: bytes
     events: Sequence[tuple[int, Any]] = ()
     status: int | None = None
 
     @property
     def keepalive(self) -> bool:
         """Whether it says nothing but that the subscription lives."""
-        return not self.values and not self.events and self.status is None
+        return self.notice.notifications == 0
 
 
-def published(body: Any) -> Message:
-    """The message of a PublishResponse's body."""
-    result = struct_from_binary(ua.PublishResponse, body).Parameters
-    return notification(result.SubscriptionId, result.NotificationMessage)
+def published(buffer: Any, kinds: bytes, fast: bool) -> Message:
+    """The message of a PublishResponse in asyncua's Buffer; `kinds` as notice.publish has them.
 
-
-def notification(subscription: int, message: Any) -> Message:
-    """A NotificationMessage (OPC 10000-4 §7.26)."""
-    made = Message(subscription, message.SequenceNumber, us(message.PublishTime) or 0)
-    values: list[tuple[int, Any]] = []
+    Raises ValueError when it can't be read.
+    """
+    notice = fallback.publish(buffer, kinds, fast)
+    made = Message(notice.subscription, notice.sequence, notice, buffer._data)
     events: list[tuple[int, Any]] = []
-    for one in message.NotificationData or ():
-        if isinstance(one, ua.DataChangeNotification):
-            values += [(item.ClientHandle, item.Value) for item in one.MonitoredItems]
-        elif isinstance(one, ua.EventNotificationList):
+    for other in notice.others:
+        one = fallback.notification_of(made.body, other)
+        if isinstance(one, ua.EventNotificationList):
             events += [(event.ClientHandle, event.EventFields) for event in one.Events]
         elif isinstance(one, ua.StatusChangeNotification):
             made.status = one.Status.value
-    made.values, made.events = values, events
+    made.events = events
     return made
 
 
-def us(moment: Any) -> int | None:
-    """A DateTime of asyncua in µs since 1970 UTC; None for none."""
-    if moment is None or moment < EPOCH:
-        return None
-    return int((moment - EPOCH) // MICROSECOND)
+def republished(subscription: int, message: Any, kinds: bytes) -> Message:
+    """A NotificationMessage that was told again (OPC 10000-4 §7.26): it is read as if it came just now."""
+    response = ua.PublishResponse()
+    response.Parameters.SubscriptionId = subscription
+    response.Parameters.MoreNotifications = False
+    response.Parameters.NotificationMessage = message
+    return published(Buffer(struct_to_binary(response)), kinds, True)

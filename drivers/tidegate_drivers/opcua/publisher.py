@@ -17,6 +17,7 @@ from asyncua.ua.ua_binary import nodeid_from_binary, struct_from_binary
 
 from tidegate.errors import NotConnected
 from tidegate_drivers.opcua.connection import Connection
+from tidegate_drivers.opcua.requests import PUBLISH, acknowledging
 from tidegate_drivers.opcua.words import LOST_CODES, words
 
 IN_FLIGHT_MIN, IN_FLIGHT_MAX = 2, 16
@@ -77,16 +78,12 @@ class Publisher:
             raise NotConnected("", what if code not in LOST_CODES else words(ua.UaStatusCodeError(code)))
 
     def _send(self) -> "asyncio.Future[Any]":
-        request = ua.PublishRequest()
-        some = min(len(self._acknowledged), ACKNOWLEDGED_AT_ONCE_MAX)
-        request.Parameters.SubscriptionAcknowledgements = [
-            ua.SubscriptionAcknowledgement(*self._acknowledged.popleft()) for _ in range(some)
-        ]
         if not self._connection.open:
             raise NotConnected("", "it is closed")
+        some = min(len(self._acknowledged), ACKNOWLEDGED_AT_ONCE_MAX)
+        pairs = [self._acknowledged.popleft() for _ in range(some)]
         # A request waits at the server for as long as there is nothing to tell.
-        sent: asyncio.Future[Any] = self._connection.protocol._send_request(request, 0)
-        return sent
+        return self._connection.ask(PUBLISH, acknowledging(pairs))
 
 
 def fault(body: Any) -> int:

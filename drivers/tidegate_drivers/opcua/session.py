@@ -17,10 +17,12 @@ from tidegate.model.refused import RefusedTag
 from tidegate.model.tag import TagTable
 from tidegate_drivers.opcua.connection import Connection, connect
 from tidegate_drivers.opcua.delivery import Delivery
+from tidegate_drivers.opcua.fallback import DISTRUST
 from tidegate_drivers.opcua.framer import Framer
 from tidegate_drivers.opcua.items import Item, items_of
+from tidegate_drivers.opcua.joined import joined
 from tidegate_drivers.opcua.marks import Marks
-from tidegate_drivers.opcua.reading import read_items
+from tidegate_drivers.opcua.reading import Reading
 from tidegate_drivers.opcua.resolve import resolve
 from tidegate_drivers.opcua.settings import Settings, parse_device
 from tidegate_drivers.opcua.subscription import Subscription
@@ -40,8 +42,9 @@ class Session:
         self._client: Client | None = None
         self._connection: Connection | None = None
         self._tables: dict[str, TagTable] = {}
-        self._items: dict[tuple[str, str], list[Item]] = {}
-        self._nodes: dict[tuple[str, str], list[Any]] = {}
+        self._items: dict[tuple[str, str, tuple[int, ...]], list[Item]] = {}
+        self._nodes: dict[tuple[str, str, tuple[int, ...]], list[Any]] = {}
+        self._readings: dict[tuple[str, str, tuple[int, ...]], Reading] = {}
         self._delivery: Delivery | None = None
 
     @property
@@ -55,26 +58,21 @@ class Session:
         again = self._client is not None
         if self._client is None:
             self._client = Client(self._first.url, timeout=self._first.timeout_s)
-        self._connection = await connect(self._first, self._client, again)
-        self._nodes = {}
+        self._connection = await connect(self._first, self._client, self._clock, again)
+        self._nodes, self._readings = {}, {}
 
     async def read(self, group: Group) -> Frame:
         """All tags of a group, once."""
         connection = self._now(group.device)
-        items = self._items_of(group)
+        table = self._tables.get(group.device, self._devices[group.device].table)
         try:
             async with asyncio.timeout(group.deadline_s):
-                nodes = await self._nodes_of(connection, group)
-                values = await read_items(connection, items, nodes)
+                frames = await (await self._reading(connection, group)).read()
         except TimeoutError:
             raise NoAnswer(group.device, f"the server was not done within {group.deadline_s:g} s") from None
         except Exception as error:
             raise driver_error(group.device, error) from None
-        framer = Framer(self._devices[group.device], self._settings[group.device], items, 0, self._clock)
-        framer.table = self._tables.get(group.device, framer.table)
-        frame = framer.read(range(len(items)), values)
-        assert frame is not None, "a group has at least one tag"
-        return frame
+        return joined(frames, table.types)
 
     async def deliver(self, groups: Sequence[Group], feed: Feed) -> None:
         """Have these groups told, until cancelled. Raises NotConnected."""
@@ -117,14 +115,27 @@ class Session:
         return self._connection
 
     def _items_of(self, group: Group) -> list[Item]:
-        key = group.device, group.name
+        key = group.device, group.name, group.tags
         if key not in self._items:
             self._items[key] = items_of(self._devices[group.device], group, self._settings[group.device])
         return self._items[key]
 
+    async def _reading(self, connection: Connection, group: Group) -> Reading:
+        """The read of a whole group over this connection, made once."""
+        key = group.device, group.name, group.tags
+        reading = self._readings.get(key)
+        if reading is None:
+            items = self._items_of(group)
+            framer = Framer(self._devices[group.device], self._settings[group.device], items, 0, self._clock)
+            framer.table = self._tables.get(group.device, framer.table)
+            nodes = await self._nodes_of(connection, group)
+            reading = Reading(connection, framer, items, nodes, range(len(items)), not DISTRUST)
+            self._readings[key] = reading
+        return reading
+
     async def _nodes_of(self, connection: Connection, group: Group) -> list[Any]:
         """The nodes of a group's items on this connection: indexes of namespaces may be others than before."""
-        key = group.device, group.name
+        key = group.device, group.name, group.tags
         if key not in self._nodes:
             self._nodes[key] = await resolve(connection, [item.place for item in self._items_of(group)])
         return self._nodes[key]

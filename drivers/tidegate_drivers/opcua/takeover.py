@@ -18,7 +18,6 @@ from tidegate.acquire.driver import Feed
 from tidegate.model.frame import Frame
 from tidegate_drivers.opcua.connection import Connection
 from tidegate_drivers.opcua.marks import Mark
-from tidegate_drivers.opcua.message import notification
 from tidegate_drivers.opcua.sequence import after, ahead, newer
 from tidegate_drivers.opcua.subscription import Subscription
 from tidegate_drivers.opcua.words import status_word
@@ -59,7 +58,7 @@ async def begin(delivery: "Delivery", one: Subscription, connection: Connection,
         await delivery.missed(feed, one, connection, since_us, seen)
 
 
-async def republished(
+async def told_again(
     delivery: "Delivery", one: Subscription, connection: Connection, feed: Feed, first: int, count: int
 ) -> bool:
     """Have so many messages told again, from a number on; whether all of them came."""
@@ -137,7 +136,7 @@ async def _again(
         if error.code != ua.StatusCodes.BadMessageNotAvailable:
             log.info("%s, group %s: message %d: %s", *one.key, number, status_word(error.code))
         return False
-    message = notification(one.id, answer.NotificationMessage)
+    message = delivery.read_again(one, answer.NotificationMessage)
     if message.sequence != number or message.keepalive:
         # Seen of a server that answers any number with an empty message.
         return False

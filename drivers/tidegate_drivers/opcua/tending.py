@@ -11,7 +11,8 @@ from tidegate.acquire.driver import Feed
 from tidegate.errors import Shed
 from tidegate.model.frame import Frame
 from tidegate_drivers.opcua.connection import Connection
-from tidegate_drivers.opcua.reading import read_items
+from tidegate_drivers.opcua.fallback import DISTRUST
+from tidegate_drivers.opcua.reading import Reading
 from tidegate_drivers.opcua.resolve import resolve
 from tidegate_drivers.opcua.subscription import READ_INSTEAD, Subscription
 from tidegate_drivers.opcua.words import driver_error
@@ -46,13 +47,15 @@ class Tending:
         loop = asyncio.get_running_loop()
         framer = self._delivery.framer(one)
         due_s = loop.time()
+        before: list[int] = []
+        reading: Reading | None = None
         while True:
             which = one.read_instead
-            if which:
-                values = await read_items(
-                    self._connection, [one.items[i] for i in which], [one.nodes[i] for i in which]
-                )
-                await self._put(framer.read(which, values))
+            if which != before:
+                before, reading = which, Reading(self._connection, framer, one.items, one.nodes, which, not DISTRUST)
+            if reading is not None and which:
+                for frame in await reading.read():
+                    await self._put(frame)
             due_s = max(due_s + one.group.interval_s, loop.time())
             await asyncio.sleep(due_s - loop.time())
 

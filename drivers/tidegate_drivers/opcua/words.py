@@ -37,6 +37,12 @@ def status_word(code: int) -> str:
     return str(ua.StatusCode(code).name)
 
 
+def service_error(code: int) -> Exception:
+    """What asyncua raises for a service that failed with this StatusCode."""
+    error: Exception = ua.UaStatusCodeError(code)
+    return error
+
+
 def words(error: BaseException) -> str:
     """What went wrong, in one line, with what to do where that is known."""
     if isinstance(error, ua.UaStatusCodeError):
