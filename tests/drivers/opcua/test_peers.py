@@ -130,6 +130,14 @@ def test_structures_a_union_and_an_enumeration_are_read(peer: Peer) -> None:
     against(peer, story)
 
 
+def test_a_node_that_is_not_for_everybody_is_denied(peer: Peer) -> None:
+    async def story(client: Client) -> None:
+        with pytest.raises(ua.uaerrors.BadUserAccessDenied):
+            await client.get_node(ua.NodeId("denied", await client.get_namespace_index(THINGS))).read_value()
+
+    against(peer, story)
+
+
 def test_history_is_kept_with_its_times(peer: Peer) -> None:
     async def story(client: Client) -> None:
         node = client.get_node(ua.NodeId("historic", await client.get_namespace_index(THINGS)))

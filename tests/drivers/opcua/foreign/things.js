@@ -1,6 +1,9 @@
 // Nodes of the namespace urn:tidegate:test:things: one of each kind that a client has to know how to read, write,
 // call or listen to. Their NodeIds are s=NAME; own_server.py has the same under the same names.
-const { DataType, Variant, VariantArrayType, StatusCodes, coerceNodeId, standardUnits } = require("node-opcua");
+const {
+    DataType, Variant, VariantArrayType, StatusCodes, WellKnownRoles, coerceNodeId, makePermissionFlag, resolveNodeId,
+    standardUnits,
+} = require("node-opcua");
 
 exports.addThings = function addThings(space, things, typesUri) {
     const types = space.getNamespaceIndex(typesUri);
@@ -19,7 +22,9 @@ exports.addThings = function addThings(space, things, typesUri) {
 
     variable("writable", "Int32", { value: 7 });
     variable("readonly", "Int32", { value: 8 }, { accessLevel: "CurrentRead", userAccessLevel: "CurrentRead" });
-    variable("denied", "Int32", { value: 9 }, { userAccessLevel: "" });
+    const seen = ["Anonymous", "AuthenticatedUser"].map((role) => (
+        { roleId: resolveNodeId(WellKnownRoles[role]), permissions: makePermissionFlag("Browse") }));
+    variable("denied", "Int32", { value: 9 }, { rolePermissions: seen });
     variable("text", "String", { value: "泵 Pump 7" });
     variable("historic", "Double", { value: 0 });
     space.installHistoricalDataNode(made.historic, { maxOnlineValues: 100000 });
