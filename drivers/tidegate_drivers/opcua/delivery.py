@@ -114,6 +114,12 @@ class Delivery:
         """A NotificationMessage of a subscription that was told again."""
         return republished(one.id, message, self._kinds)
 
+    def acknowledge(self, one: Subscription, numbers: Sequence[int]) -> None:
+        """Tell the server, with the next requests, that it need keep these no longer."""
+        if self._publisher is not None:
+            for number in numbers:
+                self._publisher.acknowledge(one.id, number)
+
     def reset(self, one: Subscription) -> None:
         """It begins anew on the server: what was not committed of the one before has nobody to be acknowledged to."""
         self._pending.pop(one.key, None)

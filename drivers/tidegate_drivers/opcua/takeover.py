@@ -113,7 +113,10 @@ async def _transferred(delivery: "Delivery", one: Subscription, connection: Conn
         log.info("%s, group %s: its subscription is gone: %s", *one.key, result.StatusCode.name)
         return False
     since_us, whole = one.until_us, True
-    for number in newer(result.AvailableSequenceNumbers or (), one.sequence)[:REPUBLISHED_MAX]:
+    available = result.AvailableSequenceNumbers or ()
+    # What was committed, but not acknowledged before the connection or the process ended, the server would keep.
+    delivery.acknowledge(one, [number for number in available if ahead(number, one.committed) <= 0])
+    for number in newer(available, one.sequence)[:REPUBLISHED_MAX]:
         whole = whole and ahead(number, after(one.sequence)) <= 0
         whole = await _again(delivery, one, connection, feed, number, seen) and whole
     if not whole:
