@@ -12,7 +12,7 @@ export PYTHON
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check build mutations try-unit wheel lock wheels install uninstall campaign-kill campaign-outage campaign-power campaign-disk campaign-clock campaign-copies campaign-broker campaign-modbus campaign-rtu campaign-all interop-modbus soak bench bench-modbus golden profiles clean
+.PHONY: help demo test check build mutations try-unit wheel lock wheels install uninstall campaign-kill campaign-outage campaign-power campaign-disk campaign-clock campaign-copies campaign-broker campaign-modbus campaign-rtu campaign-opcua campaign-all interop-modbus soak bench bench-modbus golden profiles clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 20
@@ -75,6 +75,9 @@ campaign-modbus: $(VENV)/tested ## N hostile replies on virtual time, SOCKETS=20
 campaign-rtu: $(VENV)/tested ## N hostile replies in RTU and ASCII on virtual time, PORTS=20000 through pty pairs, no wrong value taken; 32 units with 3 dead and 1 babbling: the others keep 95 % of their rate
 	@$(BIN)/python -m tests.campaigns.rtu $(if $(filter command line environment,$(origin N)),$(N),600000) $(if $(PORTS),--ports $(PORTS))
 	@$(BIN)/python -m tests.campaigns.line
+
+campaign-opcua: $(VENV)/tested ## kill the gateway N times while 1,000 OPC UA nodes change at 10 Hz, and all that happens to a server: nothing missing, or a gap
+	@$(BIN)/python -m tests.campaigns.opcua $(if $(filter command line environment,$(origin N)),$(N),50)
 
 campaign-all: $(VENV)/tested ## every campaign at CI size, in at most 20 minutes, with one table at the end; ONLY="kill clock"
 	@$(BIN)/python -m tests.campaigns.whole $(ONLY)

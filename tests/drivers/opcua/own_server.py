@@ -103,9 +103,9 @@ async def _secure(server: Server, wanted: Wanted) -> None:
 
 
 def _counted(server: Server) -> dict[str, int]:
-    ever = {"sessions_ever": 0, "subscriptions_ever": 0}
+    ever = {"sessions_ever": 0, "subscriptions_ever": 0, "acknowledged": 0}
     create_session, service = server.iserver.create_session, server.iserver.subscription_service
-    create_subscription = service.create_subscription
+    create_subscription, publish = service.create_subscription, service.publish
 
     def session(*arguments: Any, **named: Any) -> Any:
         ever["sessions_ever"] += 1
@@ -116,7 +116,12 @@ def _counted(server: Server) -> dict[str, int]:
         ever["subscriptions_ever"] += named.get("request_callback") is not None
         return await create_subscription(*arguments, **named)
 
+    def acknowledged(numbers: Any) -> Any:
+        ever["acknowledged"] += len(numbers)
+        return publish(numbers)
+
     server.iserver.create_session, service.create_subscription = session, subscription
+    service.publish = acknowledged
     return ever
 
 
@@ -163,7 +168,9 @@ def commands(server: Server, counters: Counters, things: Things | None, ever: di
 
     async def census(_: dict[str, Any]) -> dict[str, Any]:
         found = {"sessions": len(server.iserver._external_sessions), "subscriptions": len(_clients(server))}
-        return {**found, "items": _items(server), **ever, "changes": counters.changes}
+        # What was sent and not acknowledged, and what waits for a request of the client.
+        kept = sum(len(one._not_acknowledged_results) + len(one._triggered_datachanges) for one in _clients(server))
+        return {**found, "items": _items(server), "kept": kept, **ever, "changes": counters.changes}
 
     async def start(asked: dict[str, Any]) -> None:
         counters.start(asked["hz"])

@@ -75,7 +75,7 @@ async function make() {
 
 function census({ server, counters }) {
     const sessions = Object.values(server.engine._sessions ?? {});
-    const found = { sessions: server.engine.currentSessionCount, subscriptions: 0, items: 0 };
+    const found = { sessions: server.engine.currentSessionCount, subscriptions: 0, items: 0, acknowledged: 0, kept: 0 };
     found.sessions_ever = server.engine.cumulatedSessionCount;
     found.subscriptions_ever = server.engine.cumulatedSubscriptionCount;
     const engines = [...sessions.map((one) => one.publishEngine), server.engine._orphanPublishEngine];
@@ -83,6 +83,9 @@ function census({ server, counters }) {
         for (const subscription of engine.subscriptions) {
             found.subscriptions += 1;
             found.items += subscription.monitoredItemCount;
+            const kept = subscription.getAvailableSequenceNumbers().length;
+            found.kept += kept;
+            found.acknowledged += subscription.futureSequenceNumber - 1 - kept;
         }
     return { ...found, changes: counters.changes };
 }
