@@ -17,9 +17,11 @@ from asyncua.ua.ua_binary import struct_from_binary
 
 from tidegate.clock import Clock
 from tidegate.errors import DriverError, NotConnected
+from tidegate_drivers.opcua.asking import Asking
 from tidegate_drivers.opcua.limits import NODES, Limits, batches, limits_of
 from tidegate_drivers.opcua.requests import send
 from tidegate_drivers.opcua.settings import Settings
+from tidegate_drivers.opcua.standard import standard_types
 from tidegate_drivers.opcua.words import driver_error, words
 
 # How long a farewell may take, over a channel that may be half dead.
@@ -44,6 +46,8 @@ class Connection:
         self.protocol = client.uaclient.protocol
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.namespaces: list[str] = []
+        # What the server says of structures and enumerations, as far as somebody asked.
+        self.types = standard_types()
         self.limits = Limits()
         # Whether the server still had the session from before, with what it owned.
         self.resumed = False
@@ -73,12 +77,15 @@ class Connection:
 
         Raises asyncua's errors, TimeoutError and OSError: see words.driver_error.
         """
-        if not self.open:
-            raise ConnectionError(self.lost.result() if self.lost.done() else "it is closed")
-        body = await self.protocol.send_request(request, timeout_s or self.settings.timeout_s)
-        answer = struct_from_binary(response, body)
+        answer = struct_from_binary(response, await self.answer(request, timeout_s))
         answer.ResponseHeader.ServiceResult.check()
         return answer
+
+    async def answer(self, request: Any, timeout_s: float | None = None) -> Any:
+        """The same as a Buffer of bytes, from its type id on; a ServiceFault is raised."""
+        if not self.open:
+            raise ConnectionError(self.lost.result() if self.lost.done() else "it is closed")
+        return await self.protocol.send_request(request, timeout_s or self.settings.timeout_s)
 
     async def read(self, nodes: list[Any], attribute: Any = ua.AttributeIds.Value) -> list[Any]:
         """DataValues of one attribute of many nodes, within the server's limit a request. Raises as `call` does."""
@@ -89,6 +96,11 @@ class Connection:
             request.Parameters.NodesToRead = [ua.ReadValueId(NodeId=node, AttributeId=attribute) for node in some]
             values += (await self.call(request, ua.ReadResponse)).Results
         return values
+
+    @property
+    def asking(self) -> Asking:
+        """Attributes and references of its nodes."""
+        return Asking(self.answer, self.limits.read, self.limits.browse)
 
     async def close(self, delete: bool) -> None:
         """End the session, with its subscriptions where they are to be deleted, and the channel. Never raises."""
@@ -123,6 +135,7 @@ class Connection:
         if not isinstance(namespaces.Value.Value if namespaces.Value else None, list):
             raise NotConnected("", "it does not give its namespaces (i=2255)")
         self.namespaces = [str(uri) for uri in namespaces.Value.Value]
+        self.types = standard_types(tuple(self.namespaces))
         nodes = [ua.NodeId(number) for number in NODES.values()]
         found = await self.read(nodes)
         self.limits = limits_of(

@@ -21,6 +21,7 @@ from tidegate_drivers.opcua.fallback import DISTRUST
 from tidegate_drivers.opcua.framer import Framer
 from tidegate_drivers.opcua.items import Item, items_of
 from tidegate_drivers.opcua.joined import joined
+from tidegate_drivers.opcua.learning import learn
 from tidegate_drivers.opcua.marks import Marks
 from tidegate_drivers.opcua.reading import Reading
 from tidegate_drivers.opcua.resolve import resolve
@@ -82,6 +83,7 @@ class Session:
         try:
             for one in self._delivery.subscriptions:
                 one.nodes = await self._nodes_of(connection, one.group)
+                await learn(connection, self._delivery.framer(one), one.items, one.nodes)
         except Exception as error:
             raise NotConnected("", driver_error("", error).what) from None
         try:
@@ -129,6 +131,7 @@ class Session:
             framer = Framer(self._devices[group.device], self._settings[group.device], items, 0, self._clock)
             framer.table = self._tables.get(group.device, framer.table)
             nodes = await self._nodes_of(connection, group)
+            await learn(connection, framer, items, nodes)
             reading = Reading(connection, framer, items, nodes, range(len(items)), not DISTRUST)
             self._readings[key] = reading
         return reading

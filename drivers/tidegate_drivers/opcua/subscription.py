@@ -33,6 +33,9 @@ TRIGGERS = {
     "timestamp": ua.DataChangeTrigger.StatusValueTimestamp,
 }
 UNKNOWN_NODE = ua.StatusCodes.BadNodeIdUnknown
+SERVER, GET_MONITORED_ITEMS = ua.NodeId(ua.ObjectIds.Server), ua.NodeId(ua.ObjectIds.Server_GetMonitoredItems)
+# In the place of a server's id of an item that is monitored, but whose id it can't say.
+UNKNOWN_ID = -1
 
 log = logging.getLogger(__name__)
 
@@ -123,9 +126,33 @@ class Subscription:
                 self.monitored[index] = result.MonitoredItemId if good else 0
                 self.refused[index] = 0 if good else result.StatusCode.value
 
+    async def learn(self, connection: Connection) -> None:
+        """Ask which items are monitored, of a subscription that another process made (OPC 10000-5 §9.1).
+
+        Where the server can't say, those that have a node are. Items that are not are tried again.
+        """
+        request = ua.CallRequest()
+        subscription = ua.Variant(self.id, ua.VariantType.UInt32)
+        request.Parameters.MethodsToCall = [
+            ua.CallMethodRequest(SERVER, GET_MONITORED_ITEMS, InputArguments=[subscription])
+        ]
+        known: dict[int, int] = {}
+        try:
+            [result] = (await connection.call(request, ua.CallResponse)).Results
+            if result.StatusCode.is_good():
+                servers, clients = (one.Value or [] for one in result.OutputArguments)
+                known = dict(zip(clients, servers, strict=True))
+        except (ua.UaStatusCodeError, ValueError, TypeError):
+            log.debug("%s, group %s: the server can't say what it monitors", *self.key)
+        for index, node in enumerate(self.nodes):
+            self.monitored[index] = known.get(self.base + index, 0) if known else UNKNOWN_ID
+            if isinstance(node, int) or not self.monitored[index]:
+                self.refused[index] = node if isinstance(node, int) else UNKNOWN_NODE
+                self.monitored[index] = 0
+
     async def forget(self, connection: Connection, which: Sequence[int]) -> None:
         """Have these items no longer monitored."""
-        for some in batches([self.monitored[i] for i in which if self.monitored[i]], connection.limits.monitor):
+        for some in batches([self.monitored[i] for i in which if self.monitored[i] > 0], connection.limits.monitor):
             request = ua.DeleteMonitoredItemsRequest()
             request.Parameters.SubscriptionId = self.id
             request.Parameters.MonitoredItemIds = list(some)

@@ -121,8 +121,8 @@ async def _transferred(delivery: "Delivery", one: Subscription, connection: Conn
         whole = await _again(delivery, one, connection, feed, number, seen) and whole
     if not whole:
         delivery.lose(feed, one, since_us)
-    if any(one.refused) or not all(one.monitored):
-        one.monitored = [one.monitored[i] or -1 for i in range(len(one.items))]
+    if not any(one.monitored):
+        await one.learn(connection)
     return True
 
 

@@ -11,6 +11,7 @@ from tidegate.acquire.driver import Feed
 from tidegate.errors import Shed
 from tidegate.model.frame import Frame
 from tidegate_drivers.opcua.connection import Connection
+from tidegate_drivers.opcua.definitions import learn_unknown
 from tidegate_drivers.opcua.fallback import DISTRUST
 from tidegate_drivers.opcua.reading import Reading
 from tidegate_drivers.opcua.resolve import resolve
@@ -70,6 +71,8 @@ class Tending:
                     await self._put(framer.bad(refused))
                     told[one.key] = list(one.refused)
             await asyncio.sleep(AGAIN_S)
+            if self._connection.types.unknown:
+                await learn_unknown(self._connection.asking, self._connection.types)
             for one in self._delivery.subscriptions:
                 await self._try(one)
 
