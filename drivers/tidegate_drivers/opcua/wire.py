@@ -186,6 +186,8 @@ class Reader:
 
     def sample(self) -> Sample:
         """A DataValue (§5.2.2.17)."""
+        if self.depth == 0:
+            self.left = VALUES_MAX  # Each of an answer has the whole of it.
         mask = self.whole(BYTE)
         datum = self.variant() if mask & 1 else Datum()
         status = self.whole(STATUS_CODE) if mask & 2 else 0

@@ -304,6 +304,15 @@ def test_a_variant_that_contradicts_itself_is_none(data: bytes) -> None:
         Reader(data).variant()
 
 
+def test_the_limit_on_values_is_that_of_one_reading() -> None:
+    one = b"\x01\x83" + struct.pack("<i", 600_000) + bytes(600_000)
+    reader = Reader(one + one)
+
+    assert [(600_000,), (600_000,)] == [reader.sample().datum.shape, reader.sample().datum.shape]
+    with pytest.raises(Undecodable, match="1,000,000"):
+        Reader(b"\x01\x83" + struct.pack("<i", 1_000_001) + bytes(1_000_001)).sample()
+
+
 def test_an_xml_body_costs_only_its_own_value() -> None:
     data = b"\x16\x01\x02\x07\x00\x02\x04\x00\x00\x00<a/>" + b"\x03\x05"
     reader = Reader(data)
