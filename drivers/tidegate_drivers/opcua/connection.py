@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from asyncua import Client, ua
@@ -22,12 +23,17 @@ from tidegate_drivers.opcua.limits import NODES, Limits, batches, limits_of
 from tidegate_drivers.opcua.requests import send
 from tidegate_drivers.opcua.settings import Settings
 from tidegate_drivers.opcua.standard import standard_types
-from tidegate_drivers.opcua.words import driver_error, words
+from tidegate_drivers.opcua.words import LOST_CODES, driver_error, words
 
 # How long a farewell may take, over a channel that may be half dead.
 FAREWELL_S = 1.5
 # A channel's token is renewed after this share of its life (OPC 10000-4 §5.5.2.1).
 RENEW_AFTER = 0.75
+# A session is used at least once in this share of its timeout; so many answers that fail to come are a dead line.
+BEAT_SHARE, MISSED_MAX = 0.3, 2
+STATE = ua.NodeId(ua.ObjectIds.Server_ServerStatus_State)
+STARTED = ua.NodeId(ua.ObjectIds.Server_ServerStatus_StartTime)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 CHANNEL_MS = 3_600_000
 MESSAGE_BYTES_MAX, CHUNKS_MAX = 64 * 1024 * 1024, 4096
 
@@ -51,9 +57,16 @@ class Connection:
         self.limits = Limits()
         # Whether the server still had the session from before, with what it owned.
         self.resumed = False
-        self._renewing: asyncio.Task[None] | None = None
+        # When the server began to run, its µs UTC; 0 where it does not say.
+        self.started = 0
+        self._tasks: list[asyncio.Task[None]] = []
         self._closed = False
         self.protocol.on_connection_lost = self._on_lost
+
+    @property
+    def name(self) -> str:
+        """Of its session; another one has another."""
+        return str(self.session.authentication_token)
 
     @property
     def open(self) -> bool:
@@ -107,8 +120,7 @@ class Connection:
         if self._closed:
             return
         self._closed = True
-        if self._renewing is not None:
-            self._renewing.cancel()
+        self._end()
         if not self.lost.done():
             with contextlib.suppress(Exception):
                 async with asyncio.timeout(FAREWELL_S):
@@ -122,13 +134,16 @@ class Connection:
         """Close the socket at once, without a word to the server: it keeps session and subscriptions."""
         self._closed = True
         self.lose("it was closed")
-        if self._renewing is not None:
-            self._renewing.cancel()
+        self._end()
+        transport = self.protocol.transport
         self.client.uaclient.disconnect_socket()
+        if transport is not None:
+            # What a dead line did not take is not waited for.
+            transport.abort()
 
     async def begin(self) -> None:
         """Learn what every use of it needs, and keep its channel alive."""
-        self._renewing = asyncio.create_task(self._renew(), name=f"channel of {self.settings.url}")
+        self._tasks = [asyncio.create_task(work, name=f"{self.settings.url}") for work in (self._renew(), self._beat())]
         array = ua.NodeId(ua.ObjectIds.Server_NamespaceArray)
         # One by one: a server may refuse a request of more nodes than it takes, and has not said yet how many.
         [namespaces] = await self.read([array])
@@ -136,15 +151,45 @@ class Connection:
             raise NotConnected("", "it does not give its namespaces (i=2255)")
         self.namespaces = [str(uri) for uri in namespaces.Value.Value]
         self.types = standard_types(tuple(self.namespaces))
-        nodes = [ua.NodeId(number) for number in NODES.values()]
-        found = await self.read(nodes)
-        self.limits = limits_of(
-            [one.Value.Value if one.Value and one.StatusCode.is_good() else None for one in found], self.settings.batch
-        )
+        found = [
+            one.Value.Value if one.Value and one.StatusCode.is_good() else None
+            for one in await self.read([ua.NodeId(number) for number in NODES.values()])
+        ]
+        self.limits = limits_of(found, self.settings.batch)
+        [started] = await self.read([STARTED])
+        if started.Value and isinstance(started.Value.Value, datetime):
+            self.started = (started.Value.Value.replace(tzinfo=UTC) - EPOCH) // timedelta(microseconds=1)
+
+    async def alive(self) -> None:
+        """Have the server say something. Raises as `call` does."""
+        await self.read([STATE])
 
     def _on_lost(self, error: Exception | None) -> None:
         self.lose(f"the connection ended: {words(error)}" if error else "the server closed the connection")
         self.client.uaclient._on_transport_lost(error)
+
+    def _end(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    async def _beat(self) -> None:
+        """An answer now and then keeps the session, whatever else waits, and shows that the line is not dead."""
+        every_s = min(self.settings.keepalive_s, self.client.session_timeout / 1000 * BEAT_SHARE)
+        missed = 0
+        while self.open:
+            await asyncio.sleep(every_s if not missed else 0)
+            try:
+                await self.alive()
+                missed = 0
+            except ua.UaStatusCodeError as error:
+                if error.code in LOST_CODES:
+                    self.lose(words(error))
+            except TimeoutError:
+                missed += 1
+                if missed >= MISSED_MAX:
+                    self.lose(f"it did not answer {missed} times in a row")
+            except Exception as error:
+                self.lose(words(error))
 
     async def _renew(self) -> None:
         try:
@@ -161,7 +206,7 @@ async def connect(settings: Settings, client: Client, clock: Clock, again: bool)
 
     Where the same client had one, and `again`, that one is taken up if the server still has it. Raises NotConnected.
     """
-    uaclient = client.uaclient
+    uaclient, connection = client.uaclient, None
     client.secure_channel_timeout = CHANNEL_MS
     client.session_timeout = round(settings.session_s * 1000)
     client.max_messagesize, client.max_chunkcount = MESSAGE_BYTES_MAX, CHUNKS_MAX
@@ -177,14 +222,12 @@ async def connect(settings: Settings, client: Client, clock: Clock, again: bool)
             await client.create_session()
             await client.activate_session(client._username, client._password, client.user_certificate)
         await connection.begin()
-    except DriverError:
+    except BaseException as error:
+        if connection is not None:
+            connection.drop()
         uaclient.disconnect_socket()
-        raise
-    except asyncio.CancelledError:
-        uaclient.disconnect_socket()
-        raise
-    except Exception as error:
-        uaclient.disconnect_socket()
+        if isinstance(error, DriverError) or not isinstance(error, Exception):
+            raise
         raise NotConnected("", f"no session with {settings.url}: {driver_error('', error).what}") from None
     return connection
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from tidegate.acquire.driver import Feed
 from tidegate.clock import Clock
-from tidegate.errors import DriverError, InvalidReply, NotConnected, Shed
+from tidegate.errors import DriverError, NotConnected, Shed
 from tidegate.model.gap import Gap, Why
 from tidegate.model.refused import RefusedTag
 from tidegate.model.tag import TagTable
@@ -27,9 +27,9 @@ from tidegate_drivers.opcua.message import Message, published, republished
 from tidegate_drivers.opcua.publisher import NoSubscription, Publisher
 from tidegate_drivers.opcua.sequence import after, ahead
 from tidegate_drivers.opcua.subscription import READ_INSTEAD, Subscription
-from tidegate_drivers.opcua.takeover import Seen, begin, told_again
+from tidegate_drivers.opcua.takeover import Seen, begin, discard, same_run, told_again
 from tidegate_drivers.opcua.tending import Tending
-from tidegate_drivers.opcua.words import status_word
+from tidegate_drivers.opcua.words import driver_error, is_service_error, status_word
 
 # A gap names the tags of a group that is not the whole device, unless they are very many.
 TAGS_NAMED_MAX = 64
@@ -39,8 +39,23 @@ LOOK_S = 0.25
 MARKS_S = 0.2
 # How old a mark may grow while there is nothing to tell.
 QUIET_S = 10.0
+# Subscriptions that end so soon after they were made anew are not made anew once more over the same connection.
+ANEW_S_MIN = 10.0
+# Numbers that are still to be acknowledged.
+OWED_MAX = 100_000
+
+# A number that was handed on, until when all was told with it, the buffer's place before, and what its frame became.
+Pending = tuple[int, int, tuple[str, int], "asyncio.Future[int] | None"]
 
 log = logging.getLogger(__name__)
+
+
+class Ended(Exception):
+    """The server does not have some subscriptions any more, or they are silent, and why that is thought."""
+
+    def __init__(self, subscriptions: Sequence[Subscription], why: str) -> None:
+        super().__init__(why)
+        self.subscriptions = subscriptions
 
 
 class Delivery:
@@ -57,54 +72,97 @@ class Delivery:
         self._heard_s: dict[int, float] = {}
         self._by_id: dict[int, Subscription] = {}
         # Numbers that were handed on, in their order, until the buffer has them for good.
-        self._pending: dict[tuple[str, str], deque[tuple[int, int, asyncio.Future[int] | None]]] = {}
+        self._pending: dict[tuple[str, str], deque[Pending]] = {}
         self._unmarked: dict[tuple[str, str], tuple[int, list[int]]] = {}
         self._committed = asyncio.Event()
         self._marked_s = 0.0
+        self._owed: deque[tuple[int, int]] = deque(maxlen=OWED_MAX)
         self._refused: dict[str, tuple[RefusedTag, ...]] = {}
+        self._refused_of: tuple[int, ...] = ()
         self._kept: dict[tuple[str, str], Mark] | None = None
-        self._publisher: Publisher | None = None
+        self._anew_s = -ANEW_S_MIN
         self._connection: Connection | None = None
 
     async def run(self, connection: Connection, feed: Feed, tables: dict[str, TagTable]) -> None:
         """Deliver over one connection until cancelled. Raises NotConnected when nothing goes on over it."""
         self._connection = connection
-        if self._kept is None:
-            self._kept = await asyncio.to_thread(self.marks.read)
         for one in self.subscriptions:
             self._framers[one.key].table = tables.get(one.device.name, one.device.table)
-        publisher = self._publisher = Publisher(connection, len(self.subscriptions) + 1, partial(self._take, feed))
         try:
+            if self._kept is None:
+                self._kept = await self._left_behind()
             for one in self.subscriptions:
                 await begin(self, one, connection, feed, self._kept.pop(one.key, None))
-            self._by_id = {one.id: one for one in self.subscriptions if one.id}
-            now_s = asyncio.get_running_loop().time()
-            self._heard_s = dict.fromkeys(self._by_id, now_s)
-            tending = Tending(self, connection, feed)
-            await first_of(publisher.run(), self._watch(), self._mark(feed), tending.run())
-        except NoSubscription:
-            raise NotConnected("", "it has forgotten the subscriptions of this session") from None
+            for mark in self._kept.values():
+                # Of groups that are no more.
+                if mark.subscription and same_run(mark.started, connection.started):
+                    await discard(connection, [mark.subscription])
+            self._kept.clear()
+            while True:
+                try:
+                    await self._told(connection, feed)
+                except Ended as end:
+                    await self._anew(connection, feed, end)
         except DriverError as error:
             raise NotConnected(error.device, error.what) from None
-        finally:
-            self._publisher = None
+        except Exception as error:
+            if not isinstance(error, (ValueError, TimeoutError, OSError)) and not is_service_error(error):
+                raise
+            raise NotConnected("", driver_error("", error).what) from None
 
-    async def take_message(self, feed: Feed, one: Subscription, message: Message, seen: Seen | None = None) -> None:
+    async def _left_behind(self) -> dict[tuple[str, str], Mark]:
+        """The marks of the process before. Where they can't be read, they still tell until when it was there."""
+        kept = await asyncio.to_thread(self.marks.read)
+        since_us = 0 if kept else await asyncio.to_thread(self.marks.age_us)
+        if since_us:
+            log.warning("how far subscriptions were committed can't be read: they are made anew")
+        for one in self.subscriptions:
+            one.until_us = one.committed_us = since_us
+        return kept
+
+    async def _told(self, connection: Connection, feed: Feed) -> None:
+        """Deliver what is told. Raises Ended when a subscription of the server is not there any more."""
+        self._by_id = {one.id: one for one in self.subscriptions if one.id}
+        self._heard_s = dict.fromkeys(self._by_id, asyncio.get_running_loop().time())
+        publisher = Publisher(connection, len(self._by_id) + 1, partial(self._take, feed), self._owed)
+        works = [self._mark(feed), Tending(self, connection, feed).run(), lost(connection)]
+        works += [publisher.run(), self._watch(connection, publisher)] if self._by_id else []
+        try:
+            await first_of(*works)
+        except NoSubscription:
+            raise Ended(tuple(self._by_id.values()), "it has forgotten the subscriptions of this session") from None
+
+    async def _anew(self, connection: Connection, feed: Feed, end: "Ended") -> None:
+        """Make subscriptions anew, over the same connection. Raises NotConnected when that was tried just now."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s - self._anew_s < ANEW_S_MIN:
+            raise NotConnected("", str(end))
+        self._anew_s = now_s
+        log.warning("%s: %s", connection.settings.bus, end)
+        for one in end.subscriptions:
+            self.count(one, "subscriptions made anew")
+            one.stray, one.id = one.id, 0
+            await begin(self, one, connection, feed, None)
+
+    async def take_message(
+        self, feed: Feed, one: Subscription, message: Message, seen: Seen | None = None, again: bool = False
+    ) -> None:
         """Hand a message on, and remember its number until it is committed. `seen` is what the buffer has of it."""
-        framer, future = self._framers[one.key], None
-        frame, gaps = framer.framed(message, seen)
+        framer, future, place = self._framers[one.key], None, feed.place
+        frame, gaps = framer.framed(message, seen, one.until_us, again)
         for gap in gaps:
             self.count(one, "queue overflows")
             feed.tell(gap)
         if frame is not None:
             future = await feed.put(frame)
-        one.sequence, one.until_us = message.sequence, self.clock.now_us()
-        self._pending.setdefault(one.key, deque()).append((message.sequence, one.until_us, future))
+        one.sequence, one.until_us = message.sequence, framer.told_us(message)
+        one.recent.append(message.sequence)
+        self._pending.setdefault(one.key, deque()).append((message.sequence, one.until_us, place, future))
         if future is None:
             feed.heard(one.device.name)
             self._settle(one)
         else:
-            future.add_done_callback(lambda _: self._settle(one))
+            future.add_done_callback(partial(self._done, one))
 
     def framer(self, one: Subscription) -> Framer:
         """What makes its frames."""
@@ -116,9 +174,7 @@ class Delivery:
 
     def acknowledge(self, one: Subscription, numbers: Sequence[int]) -> None:
         """Tell the server, with the next requests, that it need keep these no longer."""
-        if self._publisher is not None:
-            for number in numbers:
-                self._publisher.acknowledge(one.id, number)
+        self._owed.extend((one.id, number) for number in numbers)
 
     def reset(self, one: Subscription) -> None:
         """It begins anew on the server: what was not committed of the one before has nobody to be acknowledged to."""
@@ -133,6 +189,7 @@ class Delivery:
         """What the server had to tell since then, and until now, is lost."""
         self.count(one, "holes in what it told")
         now_us = self.clock.now_us()
+        one.until_us = max(one.until_us, now_us)
         feed.tell(Gap(Why.SOURCE_GAP, min(since_us, now_us), now_us, 0, "unknown", one.device.name, self._named(one)))
 
     def count(self, one: Subscription, what: str) -> None:
@@ -142,6 +199,10 @@ class Delivery:
 
     def refused(self) -> dict[str, tuple[RefusedTag, ...]]:
         """By device the tags whose nodes the server refuses; the same tuples as long as nothing changes."""
+        versions = tuple(one.version for one in self.subscriptions)
+        if versions == self._refused_of:
+            return self._refused
+        self._refused_of = versions
         found: dict[str, list[RefusedTag]] = {}
         for one in self.subscriptions:
             for item, code in zip(one.items, one.refused, strict=True):
@@ -155,47 +216,57 @@ class Delivery:
 
     def mark(self, feed: Feed) -> dict[tuple[str, str], Mark]:
         """How far each subscription is committed now."""
-        epoch, number = feed.place
-        return {
-            one.key: Mark(one.id, one.committed, one.committed_us, one.meaning, epoch, number)
-            for one in self.subscriptions
-            if one.id
-        }
+        marks = {}
+        for one in self.subscriptions:
+            # What is not committed yet has a number after that at which it was put.
+            pending = self._pending.get(one.key)
+            epoch, number = pending[0][2] if pending else feed.place
+            marks[one.key] = Mark(
+                one.id, one.committed, one.committed_us, one.made_for, epoch, number, one.started, one.whole,
+                self._framers[one.key].skew_us,
+            )  # fmt: skip
+        return marks
 
     async def _take(self, feed: Feed, body: Any) -> None:
         try:
             message = published(body, self._kinds, not DISTRUST)
         except ValueError as error:
-            raise InvalidReply("", f"a message that can't be read: {error}") from None
+            # Whose it was, and what it told, shows the number of the next one.
+            log.warning("a message that can't be read is left out: %s", error)
+            return
         one = self._by_id.get(message.subscription)
         if one is None:
             # One of a process before, whose groups have changed meanwhile: it ends by itself.
-            if not message.keepalive and self._publisher is not None:
-                self._publisher.acknowledge(message.subscription, message.sequence)
+            if not message.keepalive:
+                self._owed.append((message.subscription, message.sequence))
             return
         self._heard_s[one.id] = asyncio.get_running_loop().time()
+        one.tries = 0
         await self._between(feed, one, message)
         if message.keepalive:
-            one.until_us = self.clock.now_us()
+            one.until_us = self._framers[one.key].told_us(message)
             if not self._pending.get(one.key):
                 one.committed_us = one.until_us
                 self._quiet()
             feed.heard(one.device.name)
         elif message.status is not None:
-            raise NotConnected("", f"subscription {one.id} of {one.group.name} ended: {status_word(message.status)}")
-        elif ahead(message.sequence, one.sequence) > 0:
+            raise Ended((one,), f"subscription {one.id} of {one.group.name} ended: {status_word(message.status)}")
+        elif message.sequence in one.recent:
+            self._owed.append((one.id, message.sequence))
+        else:
+            if ahead(message.sequence, one.sequence) <= 0:
+                # It counts anew: what it did not count is lost.
+                self.lose(feed, one, one.until_us)
             await self.take_message(feed, one, message)
-        elif self._publisher is not None:
-            self._publisher.acknowledge(one.id, message.sequence)
 
     async def _between(self, feed: Feed, one: Subscription, message: Message) -> None:
         """Ask again for what lies between the last number and this one."""
         expected = after(one.sequence)
-        missing = ahead(message.sequence, expected) if one.sequence or not message.keepalive else 0
+        missing = ahead(message.sequence, expected)
         if missing <= 0 or self._connection is None:
             return
-        if one.sequence == 0 and one.until_us == 0:
-            # Nothing was told before: this is where it begins.
+        if one.sequence == 0 and one.fresh:
+            # Nothing was told before, over no other connection: this is where its numbers begin.
             return
         since_us = one.until_us
         if not await told_again(self, one, self._connection, feed, expected, missing):
@@ -207,12 +278,18 @@ class Delivery:
         if now_s - self._marked_s > QUIET_S:
             self._committed.set()
 
+    def _done(self, one: Subscription, future: "asyncio.Future[int]") -> None:
+        if not future.cancelled():
+            # Why it was not committed is looked at when its turn comes, or never.
+            future.exception()
+        self._settle(one)
+
     def _settle(self, one: Subscription) -> None:
         """Move on to the last number of which all before is committed; it is acknowledged once it is marked."""
         pending = self._pending.get(one.key, deque())
         done: list[int] = []
         while pending:
-            number, received_us, future = pending[0]
+            number, received_us, _, future = pending[0]
             if future is not None and not kept(future):
                 break
             pending.popleft()
@@ -235,21 +312,27 @@ class Delivery:
                 await asyncio.to_thread(self.marks.write, marks)
             except OSError as error:
                 log.warning("how far subscriptions are committed could not be kept: %s", error)
-            if self._publisher is not None:
-                for subscription, numbers in ready.values():
-                    for number in numbers:
-                        self._publisher.acknowledge(subscription, number)
+            except asyncio.CancelledError:
+                for key, (subscription, numbers) in self._unmarked.items():
+                    ready[key] = subscription, [*ready.get(key, (0, []))[1], *numbers]
+                self._unmarked = ready
+                raise
+            self._owed.extend((subscription, number) for subscription, numbers in ready.values() for number in numbers)
             await asyncio.sleep(MARKS_S)
 
-    async def _watch(self) -> None:
-        """A server whose subscription says nothing, not even that it lives, is not there any more."""
+    async def _watch(self, connection: Connection, publisher: Publisher) -> None:
+        """A subscription that says nothing, not even that it lives, is not there any more, though its server may be."""
         while True:
             await asyncio.sleep(LOOK_S)
             now_s = asyncio.get_running_loop().time()
+            if publisher.busy:
+                # It may have spoken: we don't listen, since there is no room.
+                self._heard_s = dict.fromkeys(self._heard_s, now_s)
             for one in self.subscriptions:
                 patience_s = SILENT_KEEPALIVES * max(one.keepalive_s, one.group.interval_s) + SILENT_S
                 if one.id and now_s - self._heard_s.get(one.id, now_s) > patience_s:
-                    raise NotConnected("", f"its subscription of {one.group.name} said nothing for {patience_s:.0f} s")
+                    await connection.alive()
+                    raise Ended((one,), f"its subscription of {one.group.name} said nothing for {patience_s:.0f} s")
 
     def _named(self, one: Subscription) -> tuple[str, ...] | None:
         tags = sorted({tag for item in one.items for tag in item.tags})
@@ -257,6 +340,11 @@ class Delivery:
         if len(tags) > TAGS_NAMED_MAX or len(tags) == len(everything):
             return None
         return tuple(one.device.table.tags[tag].name for tag in tags)
+
+
+async def lost(connection: Connection) -> None:
+    """Until the connection is. Raises NotConnected."""
+    raise NotConnected("", await asyncio.shield(connection.lost))
 
 
 def kept(future: "asyncio.Future[int]") -> bool:

@@ -30,6 +30,8 @@ EMPTY_SLOT = bytes(8)
 # A server's clock was believed to be off by so much, and is now by so much more or less: it was stepped.
 STEP_US = 1_000_000
 GAP_TAGS_MAX = 64
+# Of a StatusCode without its bits of information.
+CODE = 0xFFFF0000
 TICKS_OF_1970, TICKS_US = 116_444_736_000_000_000, 10
 
 log = logging.getLogger(__name__)
@@ -52,27 +54,42 @@ class Framer:
         self._clock = clock
         self._skew_us_max = round(settings.skew_s_max * 1e6)
         self._skew_us = 0
-        self._before_us = 0
         # The tag of each client handle from 0 on; those before `base` are never looked up.
         self._tags = bytes(4 * base) + b"".join(U32.pack(item.tags[0]) for item in items)
         self._parts: list[tuple[tuple[int, Part], ...]] = [_parts(device.table, item) for item in items]
 
-    def framed(self, message: Message, seen: set[tuple[int, int]] | None) -> tuple[Frame | None, list[Gap]]:
+    @property
+    def skew_us(self) -> int:
+        """What is taken from the server's times now."""
+        return self._skew_us
+
+    def believe(self, skew_us: int) -> None:
+        """What a process before took from the server's times."""
+        self._skew_us = skew_us
+
+    def told_us(self, message: Message) -> int:
+        """Until when, at least, the server has told all that it had: gateway's µs UTC."""
+        now_us, published_us = self._clock.now_us(), message.notice.publish_us
+        return min(now_us, published_us - self._skew_us) if published_us else now_us
+
+    def framed(
+        self, message: Message, seen: set[tuple[int, int]] | None, since_us: int, again: bool = False
+    ) -> tuple[Frame | None, list[Gap]]:
         """The frame of a message (None: it holds no value), and a gap where values were dropped at the server.
 
-        What is in `seen`, as (tag, source time), was committed before and is left out.
+        What is in `seen`, as (tag, source time), was committed before and is left out. What was dropped, was since
+        `since_us`. A message that is told `again` is old, and says nothing of the server's clock.
         """
         now = self._clock.moment()
         told = message.notice.columns
         gaps: list[Gap] = []
         if told.overflowed:
-            began_us = self._before_us or now.wall_us
+            began_us = min(since_us or now.wall_us, now.wall_us)
             gaps = [self._overflow({one - self._base for (one,) in U32.iter_unpack(told.overflowed)}, began_us, now)]
-        self._before_us = now.wall_us
         self._note_all(told)
         if not told.count and not told.odd:
             return None, gaps
-        skew_us = self._skew(message.notice.publish_us, now)
+        skew_us = self._skew_us if again else self._skew(message.notice.publish_us, now)
         return self._frame(told, message.body, message.notice.publish_us or now.wall_us, skew_us, now, seen), gaps
 
     def read(self, which: Sequence[int], told: Told, body: bytes) -> Frame | None:
@@ -138,15 +155,19 @@ class Framer:
 
     def _note_all(self, told: Told) -> None:
         """Which items' nodes are gone, of those in the columns; nothing that is Good says so."""
-        if len(told.status) == U32.size and U32.unpack(told.status)[0] != BAD_NODE_ID_UNKNOWN:
+        if len(told.status) == U32.size and U32.unpack(told.status)[0] & CODE != BAD_NODE_ID_UNKNOWN:
+            if self.gone:
+                self.gone.difference_update(handle - self._base for (handle,) in U32.iter_unpack(told.handles))
             return
         handles, status = memoryview(told.handles).cast("I"), memoryview(told.status).cast("I")
         for row, handle in enumerate(handles):
             self._note(handle - self._base, status[0 if len(status) == 1 else row])
 
     def _note(self, index: int, status: int) -> None:
-        if status & 0xFFFF0000 == BAD_NODE_ID_UNKNOWN:
+        if status & CODE == BAD_NODE_ID_UNKNOWN:
             self.gone.add(index)
+        else:
+            self.gone.discard(index)
 
     def _made(
         self,

@@ -22,6 +22,7 @@ from tidegate_drivers.opcua.words import LOST_CODES, words
 
 IN_FLIGHT_MIN, IN_FLIGHT_MAX = 2, 16
 ACKNOWLEDGED_AT_ONCE_MAX = 1000
+AGAIN_S = 0.5
 FAULT = ua.FourByteNodeId(ua.ObjectIds.ServiceFault_Encoding_DefaultBinary)
 
 
@@ -30,60 +31,107 @@ class NoSubscription(Exception):
 
 
 class Publisher:
-    """That of one connection. `take` gets the body of each response, in their order, and may wait."""
+    """That of one connection. `take` gets the body of each response, in the order in which they came, and may wait.
 
-    def __init__(self, connection: Connection, in_flight: int, take: Callable[[Any], Awaitable[None]]) -> None:
+    `owed` are acknowledgements (subscription, number) for the next requests; those that nobody answered are put back.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        in_flight: int,
+        take: Callable[[Any], Awaitable[None]],
+        owed: deque[tuple[int, int]],
+    ) -> None:
         self._connection = connection
         self._in_flight = min(max(in_flight, IN_FLIGHT_MIN), IN_FLIGHT_MAX)
         self._take = take
-        self._asked: deque[asyncio.Future[Any]] = deque()
-        self._acknowledged: deque[tuple[int, int]] = deque()
+        self._owed = owed
+        # What each request that is with the server acknowledges; and those that are answered, but not taken yet.
+        self._asked: dict[asyncio.Future[Any], list[tuple[int, int]]] = {}
+        self._answers: deque[asyncio.Future[Any]] = deque()
+        self._news = asyncio.Event()
+        self._taking = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether answers wait until somebody has taken the one before."""
+        return bool(self._answers) or self._taking
 
     def acknowledge(self, subscription: int, sequence: int) -> None:
         """Tell the server, with the next request, that it need keep this no longer."""
-        self._acknowledged.append((subscription, sequence))
+        self._owed.append((subscription, sequence))
 
     async def run(self) -> None:
         """Until cancelled. Raises NotConnected when the connection is lost, NoSubscription, and what `take` raises."""
         lost = self._connection.lost
+        lost.add_done_callback(self._wake)
         try:
             while True:
-                while len(self._asked) < self._in_flight:
-                    self._asked.append(self._send())
-                first = self._asked[0]
-                await asyncio.wait([first, lost], return_when=asyncio.FIRST_COMPLETED)
-                if not first.done():
-                    raise NotConnected("", lost.result())
-                self._asked.popleft()
-                await self._answered(first)
+                while len(self._asked) < self._in_flight and self._connection.open:
+                    self._send()
+                while not self._answers:
+                    if lost.done():
+                        raise NotConnected("", lost.result())
+                    self._news.clear()
+                    await self._news.wait()
+                first = self._answers.popleft()
+                acknowledged, done = self._asked.pop(first), False
+                try:
+                    done = await self._answered(first)
+                finally:
+                    self._owed.extend(() if done else acknowledged)
         finally:
-            for future in self._asked:
-                future.cancel()
+            lost.remove_done_callback(self._wake)
+            for future, acknowledged in self._asked.items():
+                self._owed.extend(acknowledged)
+                if not future.cancel() and not future.cancelled():
+                    # What failed is known from the first that did: that nobody asked the others is no error.
+                    future.exception()
             self._asked.clear()
+            self._answers.clear()
 
-    async def _answered(self, future: "asyncio.Future[Any]") -> None:
+    async def _answered(self, future: "asyncio.Future[Any]") -> bool:
+        """Hand an answer on; whether the server took the request for one, with its acknowledgements."""
         error = None if future.cancelled() else future.exception()
         if error is not None or future.cancelled():
             raise NotConnected("", words(error) if error else "its request was cancelled")
         body = future.result()
         code = fault(body)
         if not code:
-            await self._take(body)
-        elif code == ua.StatusCodes.BadTooManyPublishRequests and self._in_flight > 1:
+            self._taking = True
+            try:
+                await self._take(body)
+            finally:
+                self._taking = False
+            return True
+        if code == ua.StatusCodes.BadTooManyPublishRequests and self._in_flight > 1:
             self._in_flight -= 1
         elif code == ua.StatusCodes.BadNoSubscription:
             raise NoSubscription
-        elif code != ua.StatusCodes.BadTimeout:
+        elif code == ua.StatusCodes.BadTimeout:
+            # It waited long enough, it says. One that says so at once must not keep everybody busy.
+            await asyncio.sleep(AGAIN_S)
+        else:
             what = f"it refuses to publish: {words(ua.UaStatusCodeError(code))}"
             raise NotConnected("", what if code not in LOST_CODES else words(ua.UaStatusCodeError(code)))
+        return False
 
-    def _send(self) -> "asyncio.Future[Any]":
-        if not self._connection.open:
-            raise NotConnected("", "it is closed")
-        some = min(len(self._acknowledged), ACKNOWLEDGED_AT_ONCE_MAX)
-        pairs = [self._acknowledged.popleft() for _ in range(some)]
+    def _send(self) -> None:
+        some = min(len(self._owed), ACKNOWLEDGED_AT_ONCE_MAX)
+        pairs = [self._owed.popleft() for _ in range(some)]
         # A request waits at the server for as long as there is nothing to tell.
-        return self._connection.ask(PUBLISH, acknowledging(pairs))
+        future = self._connection.ask(PUBLISH, acknowledging(pairs))
+        self._asked[future] = pairs
+        future.add_done_callback(self._arrived)
+
+    def _arrived(self, future: "asyncio.Future[Any]") -> None:
+        if future in self._asked:
+            self._answers.append(future)
+            self._news.set()
+
+    def _wake(self, _: object) -> None:
+        self._news.set()
 
 
 def fault(body: Any) -> int:

@@ -5,6 +5,7 @@ Each item is looked at for itself: one that the server refuses costs the others 
 
 import hashlib
 import logging
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from tidegate_drivers.opcua.connection import Connection
 from tidegate_drivers.opcua.items import Item, queue_of
 from tidegate_drivers.opcua.limits import batches
 from tidegate_drivers.opcua.settings import Settings
+from tidegate_drivers.opcua.words import words
 
 # Refusals of an item that say nothing of its node: it is read in cycles instead.
 READ_INSTEAD = frozenset(
@@ -25,6 +27,8 @@ READ_INSTEAD = frozenset(
         ua.StatusCodes.BadFilterNotAllowed,
         ua.StatusCodes.BadNotSupported,
         ua.StatusCodes.BadServiceUnsupported,
+        ua.StatusCodes.BadNotImplemented,
+        ua.StatusCodes.BadTooManySubscriptions,
     }
 )
 TRIGGERS = {
@@ -32,7 +36,8 @@ TRIGGERS = {
     "value": ua.DataChangeTrigger.StatusValue,
     "timestamp": ua.DataChangeTrigger.StatusValueTimestamp,
 }
-UNKNOWN_NODE = ua.StatusCodes.BadNodeIdUnknown
+# Numbers that are remembered as told: one of them that comes once more is the same message.
+RECENT = 64
 SERVER, GET_MONITORED_ITEMS = ua.NodeId(ua.ObjectIds.Server), ua.NodeId(ua.ObjectIds.Server_GetMonitoredItems)
 # In the place of a server's id of an item that is monitored, but whose id it can't say.
 UNKNOWN_ID = -1
@@ -44,7 +49,7 @@ class Subscription:
     """What is known of one subscription. `nodes` are its items' NodeIds, or the StatusCode why there is none.
 
     `base` is the client handle of its first item. `sequence` is the last number that was handed on, `committed` that of
-    which all before is committed too; 0 while there is none.
+    which all before is committed too; 0 while there is none. `version` counts what changes of its items.
     """
 
     def __init__(self, device: Device, group: Group, settings: Settings, items: Sequence[Item], base: int) -> None:
@@ -59,6 +64,21 @@ class Subscription:
         self.until_us = self.committed_us = 0
         self.lifetime_s = settings.lifetime_s
         self.keepalive_s = settings.keepalive_s
+        # When the server that made it began to run, in which session it is, and what its client handles mean there.
+        self.started = 0
+        self.session = ""
+        self.made_for = ""
+        # Whether the connection that it was made over is the one that it tells over: nothing got lost with another.
+        self.fresh = False
+        # How often it was taken over, or went on, without having told anything since.
+        self.tries = 0
+        self.recent: deque[int] = deque(maxlen=RECENT)
+        # The id of one that was left half made, and is to be forgotten by the server.
+        self.stray = 0
+        # When items were read last that are not watched, gateway's µs UTC; 0 for never.
+        self.read_us = 0
+        self.version = 0
+        self._read_instead: tuple[int, list[int]] = -1, []
         self.nodes: list[Any] = []
         # The server's id of each item, 0 where it has none; and the StatusCode of its refusal.
         self.monitored: list[int] = [0] * len(items)
@@ -72,16 +92,25 @@ class Subscription:
     @property
     def meaning(self) -> str:
         """A hash over what its client handles mean, and how they are watched."""
-        words = [self.settings.url, self.device.table.hash.hex(), str(self.base), str(self.group.interval_s)]
-        words += [
+        told = [self.settings.url, self.device.table.hash.hex(), str(self.base), str(self.group.interval_s)]
+        told += [
             f"{node} {item.place} {item.wish} {item.tags}" for item, node in zip(self.items, self.nodes, strict=True)
         ]
-        return hashlib.sha256("\n".join(words).encode()).hexdigest()[:32]
+        return hashlib.sha256("\n".join(told).encode()).hexdigest()[:32]
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of its items are watched."""
+        return all(self.monitored)
 
     @property
     def read_instead(self) -> list[int]:
         """Indexes of the items that the server won't watch, though it may give them."""
-        return [i for i, code in enumerate(self.refused) if code in READ_INSTEAD]
+        version, found = self._read_instead
+        if version != self.version:
+            found = [i for i, code in enumerate(self.refused) if code in READ_INSTEAD]
+            self._read_instead = self.version, found
+        return found
 
     async def create(self, connection: Connection) -> None:
         """Make it on the server, with all items that it takes. Raises as Connection.call does."""
@@ -95,14 +124,29 @@ class Subscription:
         )
         request.Parameters.MaxNotificationsPerPublish = 0
         request.Parameters.PublishingEnabled = True
-        result = (await connection.call(request, ua.CreateSubscriptionResponse)).Parameters
-        self.id = result.SubscriptionId
-        self.keepalive_s = result.RevisedPublishingInterval * result.RevisedMaxKeepAliveCount / 1000
-        self.lifetime_s = result.RevisedPublishingInterval * result.RevisedLifetimeCount / 1000
-        self.sequence = self.committed = 0
+        self.id = self.sequence = self.committed = self.tries = 0
         self.monitored = [0] * len(self.items)
         self.refused = [0] * len(self.items)
-        await self.watch(connection, range(len(self.items)))
+        self.version += 1
+        try:
+            result = (await connection.call(request, ua.CreateSubscriptionResponse)).Parameters
+        except ua.UaStatusCodeError as error:
+            if error.code not in READ_INSTEAD:
+                raise
+            log.warning("%s, group %s is read in cycles: %s", *self.key, words(error))
+            self.refused = [node if isinstance(node, int) else error.code for node in self.nodes]
+            return
+        self.id = result.SubscriptionId
+        self.started, self.session, self.made_for = connection.started, connection.name, self.meaning
+        self.fresh = True
+        self.recent.clear()
+        self.keepalive_s = result.RevisedPublishingInterval * result.RevisedMaxKeepAliveCount / 1000
+        self.lifetime_s = result.RevisedPublishingInterval * result.RevisedLifetimeCount / 1000
+        try:
+            await self.watch(connection, range(len(self.items)))
+        except BaseException:
+            self.stray, self.id = self.id, 0
+            raise
         watched = sum(1 for one in self.monitored if one)
         if watched < len(self.items):
             log.warning("%s, group %s: %d of %d nodes monitored", *self.key, watched, len(self.items))
@@ -113,6 +157,7 @@ class Subscription:
         for index in which:
             if isinstance(self.nodes[index], int):
                 self.refused[index] = self.nodes[index]
+                self.monitored[index] = 0
             else:
                 asked.append(index)
         for some in batches(asked, connection.limits.monitor):
@@ -125,11 +170,13 @@ class Subscription:
                 good = result.StatusCode.is_good()
                 self.monitored[index] = result.MonitoredItemId if good else 0
                 self.refused[index] = 0 if good else result.StatusCode.value
+        self.version += 1
 
-    async def learn(self, connection: Connection) -> None:
+    async def learn(self, connection: Connection, whole: bool) -> bool:
         """Ask which items are monitored, of a subscription that another process made (OPC 10000-5 §9.1).
 
-        Where the server can't say, those that have a node are. Items that are not are tried again.
+        Items that are not are tried again. Where the server can't say, all are that have a node, if it was `whole`;
+        else it can't be known, and False is given.
         """
         request = ua.CallRequest()
         subscription = ua.Variant(self.id, ua.VariantType.UInt32)
@@ -144,11 +191,12 @@ class Subscription:
                 known = dict(zip(clients, servers, strict=True))
         except (ua.UaStatusCodeError, ValueError, TypeError):
             log.debug("%s, group %s: the server can't say what it monitors", *self.key)
-        for index, node in enumerate(self.nodes):
+        if not known and not whole:
+            return False
+        for index in range(len(self.nodes)):
             self.monitored[index] = known.get(self.base + index, 0) if known else UNKNOWN_ID
-            if isinstance(node, int) or not self.monitored[index]:
-                self.refused[index] = node if isinstance(node, int) else UNKNOWN_NODE
-                self.monitored[index] = 0
+        await self.watch(connection, [i for i, one in enumerate(self.monitored) if not one])
+        return True
 
     async def forget(self, connection: Connection, which: Sequence[int]) -> None:
         """Have these items no longer monitored."""

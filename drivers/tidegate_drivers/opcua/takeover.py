@@ -5,6 +5,7 @@
                                └─bad──▶ CreateSubscription ──▶ history of the outage, or a gap
 
 Some servers answer a Republish of any number for ever: only numbers that the server names are asked for, once each.
+Some hand a subscription over and never tell anything of it again: one that stays silent is made anew.
 """
 
 import logging
@@ -20,13 +21,16 @@ from tidegate_drivers.opcua.connection import Connection
 from tidegate_drivers.opcua.marks import Mark
 from tidegate_drivers.opcua.sequence import after, ahead, newer
 from tidegate_drivers.opcua.subscription import Subscription
-from tidegate_drivers.opcua.words import status_word
+from tidegate_drivers.opcua.words import status_word, words
 
 if TYPE_CHECKING:
     from tidegate_drivers.opcua.delivery import Delivery
 
 # A server that claims to keep more than this keeps it for nobody.
 REPUBLISHED_MAX = 10_000
+# So often a subscription is taken over, or goes on, without having told anything; then it is made anew.
+TRIES_MAX = 3
+RUN_US = 2_000_000
 PAIR = Struct("<I")
 
 log = logging.getLogger(__name__)
@@ -39,23 +43,62 @@ async def begin(delivery: "Delivery", one: Subscription, connection: Connection,
 
     Raises as Connection.call does, where nothing can be had.
     """
-    if one.id and connection.resumed:
-        return
     seen: Seen = set()
     if mark is not None:
-        one.until_us = one.committed_us = mark.until_us
-        if mark.items == one.meaning:
-            one.id, one.sequence, one.committed = mark.subscription, mark.sequence, mark.sequence
-            seen = await committed(feed, one, mark)
-        else:
-            await discard(connection, [mark.subscription])
-    if one.id and await _transferred(delivery, one, connection, feed, seen):
-        return
+        seen = await _taken_up(delivery, one, connection, feed, mark)
+    await _distrusted(one, connection)
+    if one.id:
+        one.tries += 1
+        one.fresh = False
+        if connection.resumed and one.session == connection.name:
+            return
+        if await _transferred(delivery, one, connection, feed, seen, mark is None or mark.whole):
+            one.session = connection.name
+            return
     since_us = one.until_us
-    await one.create(connection)
+    if one.stray:
+        stray, one.stray = one.stray, 0
+        await discard(connection, [stray])
     delivery.reset(one)
+    await one.create(connection)
     if since_us:
         await delivery.missed(feed, one, connection, since_us, seen)
+    else:
+        one.until_us = one.committed_us = delivery.clock.now_us()
+
+
+async def _taken_up(delivery: "Delivery", one: Subscription, connection: Connection, feed: Feed, mark: Mark) -> Seen:
+    """Go on where a process before was; what the buffer has of what it may be told again."""
+    one.until_us = one.committed_us = mark.until_us
+    if not mark.subscription or not same_run(mark.started, connection.started):
+        # The server was started again since: whatever has this number now is somebody else's.
+        return set()
+    if mark.items != one.meaning:
+        await discard(connection, [mark.subscription])
+        return set()
+    one.id, one.sequence, one.committed = mark.subscription, mark.sequence, mark.sequence
+    one.started, one.made_for = mark.started, mark.items
+    delivery.framer(one).believe(mark.skew_us)
+    return await committed(feed, one, mark)
+
+
+async def _distrusted(one: Subscription, connection: Connection) -> None:
+    """Leave a subscription that can't be what it was: its server runs anew, its nodes are others, it stays silent."""
+    if not one.id:
+        return
+    if not same_run(one.started, connection.started):
+        one.id = 0
+    elif one.made_for != one.meaning or one.tries >= TRIES_MAX:
+        log.info("%s, group %s: its subscription is made anew", *one.key)
+        one.stray, one.id = one.id, 0
+
+
+def same_run(one_us: int, other_us: int) -> bool:
+    """Whether a server that said it began to run at these times is the same run of it; some reckon it anew each time.
+
+    0 is a server that does not say.
+    """
+    return abs(one_us - other_us) <= RUN_US
 
 
 async def told_again(
@@ -92,14 +135,16 @@ async def discard(connection: Connection, subscriptions: Sequence[int]) -> None:
     request.Parameters.SendInitialValues = False
     deletion = ua.DeleteSubscriptionsRequest()
     deletion.Parameters.SubscriptionIds = list(subscriptions)
-    try:
-        await connection.call(request, ua.TransferSubscriptionsResponse)
-        await connection.call(deletion, ua.DeleteSubscriptionsResponse)
-    except ua.UaStatusCodeError as error:
-        log.info("subscriptions %s were left to end by themselves: %s", subscriptions, status_word(error.code))
+    for one, answer in ((request, ua.TransferSubscriptionsResponse), (deletion, ua.DeleteSubscriptionsResponse)):
+        try:
+            await connection.call(one, answer)
+        except (ua.UaStatusCodeError, TimeoutError) as error:
+            log.info("subscriptions %s are left to end by themselves: %s", subscriptions, words(error))
 
 
-async def _transferred(delivery: "Delivery", one: Subscription, connection: Connection, feed: Feed, seen: Seen) -> bool:
+async def _transferred(
+    delivery: "Delivery", one: Subscription, connection: Connection, feed: Feed, seen: Seen, whole_before: bool
+) -> bool:
     """Take a subscription over from another session, and have told what it kept; whether the server gave it."""
     request = ua.TransferSubscriptionsRequest()
     request.Parameters.SubscriptionIds = [one.id]
@@ -112,6 +157,10 @@ async def _transferred(delivery: "Delivery", one: Subscription, connection: Conn
     if not result.StatusCode.is_good():
         log.info("%s, group %s: its subscription is gone: %s", *one.key, result.StatusCode.name)
         return False
+    if not any(one.monitored) and not await one.learn(connection, whole_before):
+        log.info("%s, group %s: what its subscription monitors can't be known", *one.key)
+        one.stray, one.id = one.id, 0
+        return False
     since_us, whole = one.until_us, True
     available = result.AvailableSequenceNumbers or ()
     # What was committed, but not acknowledged before the connection or the process ended, the server would keep.
@@ -121,8 +170,6 @@ async def _transferred(delivery: "Delivery", one: Subscription, connection: Conn
         whole = await _again(delivery, one, connection, feed, number, seen) and whole
     if not whole:
         delivery.lose(feed, one, since_us)
-    if not any(one.monitored):
-        await one.learn(connection)
     return True
 
 
@@ -139,9 +186,16 @@ async def _again(
         if error.code != ua.StatusCodes.BadMessageNotAvailable:
             log.info("%s, group %s: message %d: %s", *one.key, number, status_word(error.code))
         return False
-    message = delivery.read_again(one, answer.NotificationMessage)
+    try:
+        message = delivery.read_again(one, answer.NotificationMessage)
+    except ValueError as error:
+        log.warning("%s, group %s: message %d can't be read: %s", *one.key, number, error)
+        return False
+    if message.status is not None:
+        # It ended meanwhile: what comes next says so, too.
+        return True
     if message.sequence != number or message.keepalive:
         # Seen of a server that answers any number with an empty message.
         return False
-    await delivery.take_message(feed, one, message, seen)
+    await delivery.take_message(feed, one, message, seen, again=True)
     return True

@@ -8,8 +8,9 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from tidegate.acquire.driver import Feed
-from tidegate.errors import Shed
+from tidegate.errors import Refused, Shed
 from tidegate.model.frame import Frame
+from tidegate.model.gap import Gap, Why
 from tidegate_drivers.opcua.connection import Connection
 from tidegate_drivers.opcua.definitions import learn_unknown
 from tidegate_drivers.opcua.fallback import DISTRUST
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from tidegate_drivers.opcua.delivery import Delivery
 
 AGAIN_S = 15.0
+GAP_TAGS_MAX = 64
 
 
 class Tending:
@@ -48,6 +50,7 @@ class Tending:
         loop = asyncio.get_running_loop()
         framer = self._delivery.framer(one)
         due_s = loop.time()
+        self._tell_unread(one)
         before: list[int] = []
         reading: Reading | None = None
         while True:
@@ -55,10 +58,34 @@ class Tending:
             if which != before:
                 before, reading = which, Reading(self._connection, framer, one.items, one.nodes, which, not DISTRUST)
             if reading is not None and which:
-                for frame in await reading.read():
-                    await self._put(frame)
+                await self._read_once(one, reading, which)
             due_s = max(due_s + one.group.interval_s, loop.time())
             await asyncio.sleep(due_s - loop.time())
+
+    async def _read_once(self, one: Subscription, reading: Reading, which: list[int]) -> None:
+        try:
+            frames = await reading.read()
+        except Exception as error:
+            found = driver_error(one.device.name, error)
+            if not isinstance(found, Refused):
+                raise found from None
+            # It refuses these, and not the connection: what it watches goes on.
+            bad = self._delivery.framer(one).bad([(i, found.code) for i in which])
+            frames = [bad] if bad is not None else []
+        for frame in frames:
+            await self._put(frame)
+        one.read_us = self._delivery.clock.now_us()
+        if not one.id:
+            one.until_us = one.read_us
+
+    def _tell_unread(self, one: Subscription) -> None:
+        """What is read in cycles was not read while there was no connection; where all is, it was told already."""
+        now_us = self._delivery.clock.now_us()
+        if one.id and one.read_us and one.read_instead and now_us - one.read_us > 2e6 * one.group.interval_s:
+            tags = sorted({tag for i in one.read_instead for tag in one.items[i].tags})
+            names = tuple(one.device.table.tags[tag].name for tag in tags[:GAP_TAGS_MAX])
+            named = names if len(tags) <= GAP_TAGS_MAX else None
+            self._feed.tell(Gap(Why.DEVICE_DOWN, one.read_us, now_us, 0, "unknown", one.device.name, named))
 
     async def _again(self) -> None:
         """Say what is refused, and try it again now and then."""
@@ -87,6 +114,8 @@ class Tending:
         for i, node in there:
             one.nodes[i] = node
         await one.watch(self._connection, which)
+        one.made_for = one.meaning
+        self._delivery.framer(one).gone.difference_update(which)
 
     async def _put(self, frame: Frame | None) -> None:
         if frame is None:

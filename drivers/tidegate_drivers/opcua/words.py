@@ -43,6 +43,11 @@ def service_error(code: int) -> Exception:
     return error
 
 
+def is_service_error(error: BaseException) -> bool:
+    """Whether a server refused a service."""
+    return isinstance(error, ua.UaStatusCodeError)
+
+
 def words(error: BaseException) -> str:
     """What went wrong, in one line, with what to do where that is known."""
     if isinstance(error, ua.UaStatusCodeError):
