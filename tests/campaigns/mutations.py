@@ -21,6 +21,7 @@ from pathlib import Path
 from demo.child import ROOT, python
 from tests.campaigns.mutations_line import SHARED_LINES
 from tests.campaigns.mutations_locks import LOCKS
+from tests.campaigns.mutations_opcua_types import OPCUA_TYPES
 from tests.campaigns.mutations_plans import PLANS
 from tests.campaigns.mutations_surveys import SURVEYS
 from tests.campaigns.mutations_table import MUTATIONS, Mutation
@@ -133,7 +134,10 @@ def failing(said: str) -> list[str]:
 
 def chosen(wanted: Sequence[str]) -> list[tuple[int, Mutation]]:
     """Mutations by number (from 1) or by words of their name; all of them when nothing is wanted."""
-    numbered = list(enumerate((*MUTATIONS, *PLANS, *TRANSPORTS, *LOCKS, *SURVEYS, *TYPES, *SHARED_LINES, *WRITES), 1))
+    table = (
+        *MUTATIONS, *PLANS, *TRANSPORTS, *LOCKS, *SURVEYS, *TYPES, *SHARED_LINES, *WRITES, *OPCUA_TYPES,
+    )  # fmt: skip
+    numbered = list(enumerate(table, 1))
     if not wanted:
         return numbered
     return [(n, m) for n, m in numbered if any(w == str(n) or (not w.isdigit() and w in m.name) for w in wanted)]

@@ -28,6 +28,15 @@ from tidegate_drivers.opcua.wire import (
 AT_A_TIME = 100
 # Of one node; more than that are cut, and the server is told to forget the rest.
 REFERENCES_MAX = 10_000
+# What a server says of an answer that is too long for it: one that is asked less may give it.
+TOO_MUCH = frozenset(
+    {
+        ua.StatusCodes.BadResponseTooLarge,
+        ua.StatusCodes.BadEncodingLimitsExceeded,
+        ua.StatusCodes.BadTooManyOperations,
+        ua.StatusCodes.BadTcpMessageTooLarge,
+    }
+)
 SERVICE_FAULT = Identifier(0, 397)
 
 Send = Callable[[Any], Awaitable[Any]]
@@ -51,13 +60,20 @@ class Asking:
         self._send, self._read_max, self._browse_max = send, read_max, browse_max
 
     async def read(self, nodes: Sequence[Identifier], attribute: int) -> list[Sample]:
-        """One attribute of many nodes; a node whose answer can't be read has BadDecodingError. Raises as `send`."""
+        """One attribute of many nodes; one whose answer is too long, or can't be read, has a status that says so.
+
+        Raises as `send`.
+        """
         found: list[Sample] = []
         for at in range(0, len(nodes), self._read_max):
             some = nodes[at : at + self._read_max]
             try:
                 found += await self._read(some, attribute)
             except Undecodable:
+                found += [await self._alone(node, attribute) for node in some]
+            except ua.UaStatusCodeError as error:
+                if error.code not in TOO_MUCH:
+                    raise
                 found += [await self._alone(node, attribute) for node in some]
         return found
 
@@ -66,6 +82,10 @@ class Asking:
             [found] = await self._read([node], attribute)
         except Undecodable:
             return Sample(Datum(), BAD_DECODING_ERROR)
+        except ua.UaStatusCodeError as error:
+            if error.code not in TOO_MUCH:
+                raise
+            return Sample(Datum(), error.code)
         return found
 
     async def _read(self, nodes: Sequence[Identifier], attribute: int) -> list[Sample]:
@@ -114,9 +134,10 @@ class Asking:
             request.Parameters.ContinuationPoints = [point]
             request.Parameters.ReleaseContinuationPoints = len(found) >= REFERENCES_MAX
             answer = struct_from_binary(ua.BrowseNextResponse, await self._send(request))
-            if request.Parameters.ReleaseContinuationPoints or not answer.Results:
+            results = answer.Parameters.Results
+            if request.Parameters.ReleaseContinuationPoints or not results:
                 return found
-            [result] = answer.Results[:1]
+            result = results[0]
 
 
 def samples(answer: bytes) -> list[Sample]:

@@ -14,6 +14,7 @@ from tidegate_drivers.opcua.dictionary import learn_dictionaries
 from tidegate_drivers.opcua.plain import json_of
 from tidegate_drivers.opcua.structures import Field, Form, Record, Structure, Types, UnknownType
 from tidegate_drivers.opcua.wire import (
+    DATA_VALUE,
     DIAGNOSTIC_INFO,
     EXTENSION_OBJECT,
     INT32,
@@ -61,11 +62,11 @@ async def learn_nodes(asking: Asking, types: Types, nodes: Sequence[Identifier])
         content = sample.datum.content
         found.append(content if isinstance(content, Identifier) and not is_bad(sample.status) else None)
     await learn_types(asking, types, {one for one in found if one is not None})
-    # A node of a structure that is defined holds just that; another may hold a subtype of what it says.
+    # A node of a structure that is defined holds just that, nearly always; another one is asked what it holds.
     loose = [
         node
         for node, one in zip(nodes, found, strict=True)
-        if one is not None and types.bases.get(one, VARIANT) in (VARIANT, EXTENSION_OBJECT)
+        if one is not None and one not in types.structures and _of_any(one, types)
     ]
     values = [sample.datum for sample in await asking.read(loose, VALUE)]
     for _ in range(ROUNDS_MAX):
@@ -74,6 +75,14 @@ async def learn_nodes(asking: Asking, types: Types, nodes: Sequence[Identifier])
         if not await learn_unknown(asking, types):
             break
     return found
+
+
+def _of_any(data_type: Identifier, types: Types) -> bool:
+    """Whether values of a data type may be structures of which it does not say what they are."""
+    number = data_type.value if data_type.namespace == 0 else None
+    if isinstance(number, int) and number <= DIAGNOSTIC_INFO:
+        return number in (EXTENSION_OBJECT, VARIANT, DATA_VALUE)
+    return types.bases.get(data_type, VARIANT) in (EXTENSION_OBJECT, VARIANT)
 
 
 async def learn_unknown(asking: Asking, types: Types) -> bool:

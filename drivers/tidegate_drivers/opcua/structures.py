@@ -100,6 +100,8 @@ class Types:
     bases: dict[Identifier, int] = field(default_factory=dict)
     unknown: set[Identifier] = field(default_factory=set)
     asked: set[Identifier] = field(default_factory=set)
+    # The body that was taken apart last: tags that share a node ask for the same one, one after the other.
+    _last: tuple[Extension, Record] | None = None
 
     def add(self, data_type: Identifier, structure: Structure, *encodings: Identifier) -> None:
         """Define a structure, unless there are too many: the rest stays unknown."""
@@ -114,6 +116,8 @@ class Types:
 
     def record(self, extension: Extension) -> Record:
         """An ExtensionObject taken apart. Raises UnknownType, and Undecodable where its body is not as defined."""
+        if self._last is not None and self._last[0] is extension:
+            return self._last[1]
         structure = self.structures.get(self.encodings.get(extension.encoding, Identifier()))
         if structure is None or extension.form != BINARY_BODY:
             if extension.encoding not in self.asked and len(self.unknown) < UNKNOWN_MAX:
@@ -124,6 +128,7 @@ class Types:
         if reader.at != reader.end:
             # What is left over was meant to be something: the definition is not that of this body.
             raise Undecodable(f"{reader.end - reader.at} bytes are left over behind a {structure.name}")
+        self._last = extension, found
         return found
 
     def _structure(self, reader: Reader, structure: Structure) -> Record:

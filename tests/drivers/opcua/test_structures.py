@@ -167,12 +167,19 @@ def test_a_body_that_is_not_as_defined_is_no_value(datum: Datum, status: int) ->
 
 def test_structures_that_hold_themselves_have_an_end_though_each_has_a_body_of_its_own() -> None:
     inner = b"\x00\x00\x00"
-    for _ in range(200):
+    for _ in range(60):
         inner = b"\x01\x02\x6a\x00\x01" + struct.pack("<i", len(inner) + 1) + b"\x00" + inner
 
     found = told(body(MIXED, b"\x00" + inner), types())
 
     assert BAD_ENCODING_LIMITS_EXCEEDED == found
+
+
+def test_tags_that_share_a_structure_take_it_apart_once() -> None:
+    known, whole = types(), body(STROKE, STROKE_BODY)
+    assert isinstance(whole.content, Extension)
+
+    assert known.record(whole.content) is known.record(whole.content)
 
 
 @given(st.sampled_from([POINT, STROKE, RECIPE, CHOICE, TREE, MIXED, GRID]), st.binary(max_size=80))
@@ -278,8 +285,17 @@ async def _things(url: str) -> tuple[dict[str, object], dict[int, str]]:
 
 def test_types_of_a_server_that_clash_with_those_of_another_are_its_own() -> None:
     async def both() -> tuple[object, object]:
-        async with _server("A", ua.VariantType.Double) as first, _server("B", ua.VariantType.Int64) as second:
-            return await _only(first), await _only(second)
+        async with (
+            _server("A", ua.VariantType.Double) as first,
+            _server("B", ua.VariantType.Int64) as second,
+            asking(first) as (one, mine),
+            asking(second) as (other, theirs),
+        ):
+            node = Identifier(1, "v")
+            await learn_nodes(one, mine, [node])
+            await learn_nodes(other, theirs, [node])
+            [a], [b] = await one.read([node], VALUE), await other.read([node], VALUE)
+            return told(a.datum, mine), told(b.datum, theirs)
 
     assert ('{"A":0.0}', '{"B":0}') == asyncio.run(both())
 
