@@ -56,7 +56,6 @@ class Framer:
         self._skew_us = 0
         # The tag of each client handle from 0 on; those before `base` are never looked up.
         self._tags = bytes(4 * base) + b"".join(U32.pack(item.tags[0]) for item in items)
-        self._parts: list[tuple[tuple[int, Part], ...]] = [_parts(device.table, item) for item in items]
 
     @property
     def skew_us(self) -> int:
@@ -103,7 +102,7 @@ class Framer:
         now = self._clock.moment()
         rows = Columns()
         for index, code in codes:
-            for tag, _ in self._parts[index]:
+            for tag in self._items[index].tags:
                 rows.add(tag, now.wall_us, 0, code, EMPTY_SLOT)
         if not rows.count:
             return None
@@ -148,7 +147,7 @@ class Framer:
                 continue
             sample = _sample(body, one)
             self._note(index, sample.status)
-            for tag, part in self._parts[index]:
+            for tag, part in _parts(self.table, self._items[index]):
                 slot, status = reading(part, sample, wide.side, self.types, self.names.get(index))
                 wide.insert(one.row + added, tag, _us(sample.source), _us(sample.server), status, slot)
                 added += 1
@@ -186,7 +185,7 @@ class Framer:
         )  # fmt: skip
 
     def _overflow(self, dropped: set[int], began_us: int, now: Moment) -> Gap:
-        tags = sorted({tag for index in dropped for tag, _ in self._parts[index]})
+        tags = sorted({tag for index in dropped for tag in self._items[index].tags})
         names = tuple(self.table.tags[tag].name for tag in tags) if len(tags) <= GAP_TAGS_MAX else None
         return Gap(Why.SOURCE_OVERFLOW, began_us, now.wall_us, len(tags), "least", self._device.name, names)
 

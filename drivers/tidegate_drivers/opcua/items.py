@@ -3,6 +3,7 @@
 It opens nothing, and knows no server.
 """
 
+import sys
 from dataclasses import dataclass, replace
 
 from tidegate.errors import Problem
@@ -21,6 +22,10 @@ QUEUE_MIN = 10
 # Of an item that is not sampled, but told on every change.
 QUEUE_ON_CHANGE = 1000
 PERCENT_MAX = 100.0
+
+Fields = tuple[str | int, ...]
+# Of an item with one tag that takes all of its value.
+WHOLE: tuple[Fields, ...] = ((),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,7 @@ class Item:
     place: Place
     wish: Wish
     tags: tuple[int, ...]
-    fields: tuple[tuple[str | int, ...], ...]
+    fields: tuple[Fields, ...]
     kind: int
 
 
@@ -96,19 +101,24 @@ def _deadband(options: Options) -> tuple[float, bool]:
 
 def items_of(device: Device, group: Group, settings: Settings) -> list[Item]:
     """The items of a group, in the order of their first tags. A server is asked once for what several tags share."""
-    found: dict[tuple[Place, Wish], list[tuple[int, tuple[str | int, ...]]]] = {}
+    found: dict[tuple[Place, Wish], list[tuple[int, Fields]]] = {}
+    # Thousands of items have the same few wishes and namespaces: each is kept once.
+    wishes: dict[Wish, Wish] = {}
     for index in group.tags:
         tag = device.table.tags[index]
         place, wish, _ = parse_tag(tag, settings.namespace)
         if place is not None:
-            found.setdefault((replace(place, fields=()), wish), []).append((index, place.fields))
-    return [
-        Item(place, wish, tuple(tag for tag, _ in tags), tuple(fields for _, fields in tags), _kind(device, tags))
-        for (place, wish), tags in found.items()
-    ]
+            node = replace(place, fields=(), namespace=sys.intern(place.namespace))
+            found.setdefault((node, wishes.setdefault(wish, wish)), []).append((index, place.fields))
+    return [_item(device, place, wish, tags) for (place, wish), tags in found.items()]
 
 
-def _kind(device: Device, tags: list[tuple[int, tuple[str | int, ...]]]) -> int:
+def _item(device: Device, place: Place, wish: Wish, tags: list[tuple[int, Fields]]) -> Item:
+    fields = tuple(fields for _, fields in tags)
+    return Item(place, wish, tuple(tag for tag, _ in tags), WHOLE if fields == WHOLE else fields, _kind(device, tags))
+
+
+def _kind(device: Device, tags: list[tuple[int, Fields]]) -> int:
     first, fields = tags[0]
     tag = device.table.tags[first]
     return 0 if len(tags) > 1 or fields or tag.option("count") else int(tag.raw)
