@@ -82,12 +82,8 @@ class Place:
 def parse_node(text: str, namespace: str = "") -> Place:
     """The place that an address names; `namespace` is the URI where it names none. Raises ValueError that says how
     to write it."""
-    if len(text) > ADDRESS_CHARS_MAX:
-        raise ValueError(f"an address of {len(text)} characters; at most {ADDRESS_CHARS_MAX}")
-    if not text or CONTROL.search(text):
-        raise ValueError("the address is empty" if not text else f"{text!r} has a control character in it")
+    (uri, kind, identifier), rest = parse_start(text, namespace)
     absolute = text.startswith("/")
-    (uri, kind, identifier), rest = (ROOT, text) if absolute else _node(text, namespace)
     path: Names = ()
     if rest.startswith("/"):
         path, rest = parse_path(rest, namespace if absolute else uri, absolute)
@@ -102,8 +98,17 @@ def parse_node(text: str, namespace: str = "") -> Place:
     return Place(uri, kind, identifier, path, index_range, fields)
 
 
+def parse_start(text: str, namespace: str) -> tuple[tuple[str, str, str], str]:
+    """Namespace, kind and identifier of the node that an address begins with, the root's where it is a path; and what
+    follows, without its #. Raises ValueError."""
+    if len(text) > ADDRESS_CHARS_MAX:
+        raise ValueError(f"an address of {len(text)} characters; at most {ADDRESS_CHARS_MAX}")
+    if not text or CONTROL.search(text):
+        raise ValueError("the address is empty" if not text else f"{text!r} has a control character in it")
+    return (ROOT, text) if text.startswith("/") else _node(text, namespace)
+
+
 def _node(text: str, namespace: str) -> tuple[tuple[str, str, str], str]:
-    """Namespace, kind and identifier, and what follows them, without its #."""
     uri, node = cut_uri(text)
     if node.startswith("ns=0;"):
         uri, node = "", node[5:]

@@ -2,7 +2,7 @@
 
     /Objects/nsu=http://vendor.com/;Machine/Temp
      │       │                      │       └── no URI: that of the name before it
-     │       │                      └── a BrowseName, in which `&` stands before a / # & that is meant as such
+     │       │                      └── a BrowseName, in which `&` stands before a / # * & that is meant as such
      │       └── the URI of its namespace, in which %3B stands for ; and %25 for % (OPC 10000-6 §5.1.12)
      └── of the standard's own namespace, since it is the first one below the root
 
@@ -130,6 +130,8 @@ def parse_element(text: str) -> tuple[str | None, str]:
             f"{raw!r} has the index of a namespace, which may be another tomorrow: write nsu=URI;{name}, "
             "`tidegate browse` shows it"
         )
+    if until(raw, "*") < len(raw):
+        raise ValueError(f"{raw!r} selects several nodes, which can't be meant here; write &* where a * is meant")
     name = unescaped(raw)
     if not name:
         raise ValueError("a path has an empty name, write /Objects/Machine")
@@ -140,7 +142,7 @@ def parse_element(text: str) -> tuple[str | None, str]:
 
 def name_text(name: str) -> str:
     """A BrowseName as `parse_path` reads it."""
-    text = escaped(name, "/#")
+    text = escaped(name, "/#*")
     if INDEXED.match(text):
         text = text.replace(":", "&:", 1)
     return f"&{text}" if text.startswith("nsu=") else text

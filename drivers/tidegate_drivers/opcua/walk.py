@@ -40,9 +40,9 @@ class Node:
     depth: int
 
 
-def everything(_: Node) -> bool:
+def all_but_server(_: int, node: Node) -> bool:
     """Goes into every node but the server's own object."""
-    return bool(_.id != SERVER)
+    return bool(node.id != SERVER)
 
 
 class Walk:
@@ -63,8 +63,11 @@ class Walk:
         self.refused: dict[int, int] = {}
         self.full = False
 
-    async def run(self, into: Callable[[Node], bool] = everything) -> None:
-        """Walk, into the nodes that `into` says so of. Raises as Connection.call does when the connection is lost."""
+    async def run(self, into: Callable[[int, Node], bool] = all_but_server) -> None:
+        """Walk, into the nodes that `into` says so of, which is told index and node.
+
+        Raises as Connection.call does when the connection is lost.
+        """
         level = [-1]
         for depth in range(1, self._depth + 1):
             begin = len(self.nodes)
@@ -72,7 +75,7 @@ class Walk:
                 await self._below(level[at : at + NODES_A_STEP], depth)
                 if self.full:
                     return
-            level = [index for index in range(begin, len(self.nodes)) if into(self.nodes[index])]
+            level = [index for index in range(begin, len(self.nodes)) if into(index, self.nodes[index])]
             if not level:
                 return
 
