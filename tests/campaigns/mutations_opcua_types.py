@@ -7,7 +7,17 @@ VALUES = "tests/drivers/opcua/test_values.py"
 STRUCTURES = "tests/drivers/opcua/test_structures.py"
 ENCODE = "tests/drivers/opcua/test_encode.py"
 
+TWO_WAYS = "tests/drivers/opcua/test_two_ways.py"
+
 OPCUA_TYPES = (
+    Mutation(
+        "what fits a tag depends on the way that a value goes",
+        f"{DRIVER}/values.py",
+        "WIDTH[kind] > WIDTH[Type(wire)]",
+        "WIDTH[kind] >= WIDTH[Type(wire)]",
+        tests(f"{TWO_WAYS}::test_a_number_is_the_same_in_a_tag_of_each_type"),
+        ("test_a_number_is_the_same_in_a_tag_of_each_type",),
+    ),
     Mutation(
         "a number that a tag can't hold arrives as another one",
         f"{DRIVER}/values.py",
@@ -19,8 +29,8 @@ OPCUA_TYPES = (
     Mutation(
         "a large whole number is rounded into a float64",
         f"{DRIVER}/values.py",
-        "abs(content) <= FLOAT64_INTEGERS",
-        "True",
+        "whole and abs(content) <= FLOAT64_INTEGERS",
+        "whole",
         tests(f"{VALUES}::test_what_does_not_fit_a_tag_is_no_number"),
         ("test_what_does_not_fit_a_tag_is_no_number",),
     ),

@@ -196,7 +196,8 @@ def _packed(kind: int, datum: Datum, side: bytearray, types: Types) -> bytes:
     if kind == Type.FLOAT64 and isinstance(content, float):
         return F64.pack(content)
     if kind == Type.FLOAT64 and isinstance(content, int):
-        if not (SBYTE <= datum.builtin <= UINT64 and abs(content) <= FLOAT64_INTEGERS):
+        whole = SBYTE <= datum.builtin <= UINT64 or datum.builtin == STATUS_CODE
+        if not (whole and abs(content) <= FLOAT64_INTEGERS):
             raise Misfit(BAD_TYPE_MISMATCH)
         return F64.pack(content)
     raise Misfit(BAD_TYPE_MISMATCH)
