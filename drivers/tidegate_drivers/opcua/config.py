@@ -5,6 +5,7 @@ from importlib.util import find_spec
 
 from tidegate.errors import Problem
 from tidegate.model.device import Device
+from tidegate.model.tag import Tag
 from tidegate_drivers.opcua.items import parse_tag
 from tidegate_drivers.opcua.settings import Settings, parse_device
 
@@ -29,6 +30,8 @@ def check(devices: Sequence[Device]) -> list[Problem]:
             problems += [problem for tag in device.table.tags for problem in parse_tag(tag, namespace)[2]]
         if settings is None:
             continue
+        if not settings.subscribes:
+            problems += [_no_events(device, tag) for tag in device.table.tags if tag.option("events", "no") != "no"]
         theirs, first = buses.setdefault(settings.bus, (settings, device.name))
         for name in OF_SESSIONS:
             if getattr(theirs, name) != getattr(settings, name):
@@ -36,3 +39,10 @@ def check(devices: Sequence[Device]) -> list[Problem]:
                 what = f"{first} shares its session with {settings.bus} and has another {column}"
                 problems.append(Problem("", device.name, what, "Give both the same", device.row, column))
     return problems
+
+
+def _no_events(device: Device, tag: Tag) -> Problem:
+    what = f"events can't be read in cycles, and {device.name} has delivery = read"
+    return Problem(
+        "", tag.name, what, "Leave delivery empty, or give the events a device of their own", tag.row, "events"
+    )

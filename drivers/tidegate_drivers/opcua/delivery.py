@@ -26,7 +26,7 @@ from tidegate_drivers.opcua.marks import Mark, Marks
 from tidegate_drivers.opcua.message import Message, published, republished
 from tidegate_drivers.opcua.publisher import NoSubscription, Publisher
 from tidegate_drivers.opcua.sequence import after, ahead
-from tidegate_drivers.opcua.subscription import READ_INSTEAD, Subscription
+from tidegate_drivers.opcua.subscription import Subscription
 from tidegate_drivers.opcua.takeover import Seen, begin, discard, same_run, told_again
 from tidegate_drivers.opcua.tending import Tending
 from tidegate_drivers.opcua.words import driver_error, is_service_error, status_word
@@ -153,6 +153,8 @@ class Delivery:
         for gap in gaps:
             self.count(one, "queue overflows")
             feed.tell(gap)
+        one.refresh = one.refresh or bool(gaps) or framer.to_refresh
+        framer.to_refresh = False
         if frame is not None:
             future = await feed.put(frame)
         one.sequence, one.until_us = message.sequence, framer.told_us(message)
@@ -188,6 +190,7 @@ class Delivery:
     def lose(self, feed: Feed, one: Subscription, since_us: int) -> None:
         """What the server had to tell since then, and until now, is lost."""
         self.count(one, "holes in what it told")
+        one.refresh = True
         now_us = self.clock.now_us()
         one.until_us = max(one.until_us, now_us)
         feed.tell(Gap(Why.SOURCE_GAP, min(since_us, now_us), now_us, 0, "unknown", one.device.name, self._named(one)))
@@ -205,11 +208,11 @@ class Delivery:
         self._refused_of = versions
         found: dict[str, list[RefusedTag]] = {}
         for one in self.subscriptions:
-            for item, code in zip(one.items, one.refused, strict=True):
-                if code and code not in READ_INSTEAD:
-                    names = (one.device.table.tags[tag].name for tag in item.tags)
-                    told = found.setdefault(one.device.name, [])
-                    told += [RefusedTag(name, str(item.place), status_word(code)) for name in names]
+            for index in one.given_up:
+                item, code = one.items[index], one.refused[index]
+                names = (one.device.table.tags[tag].name for tag in item.tags)
+                told = found.setdefault(one.device.name, [])
+                told += [RefusedTag(name, str(item.place), status_word(code)) for name in names]
         now = {name: tuple(tags) for name, tags in found.items()}
         self._refused = {name: old if (old := self._refused.get(name)) == tags else tags for name, tags in now.items()}
         return self._refused

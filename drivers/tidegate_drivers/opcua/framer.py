@@ -1,20 +1,27 @@
 """Framer: the values of a message, or of a read, as a frame of their device. It knows no server.
 
 Columns come from the compiled decoder; what that leaves aside (odd) is taken apart value by value, and put in between
-where it belongs. A server's clock that is off by more than the device's `skew_max` is not believed: its times are
-shifted by what it is off, so that they keep their distances, and that is said once.
+where it belongs; events come behind. A server's clock that is off by more than the device's `skew_max` is not believed:
+its times are shifted by what it is off, so that they keep their distances, and that is said once.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from tidegate.clock import Clock, ClockState, Moment
 from tidegate.model.device import Device
-from tidegate.model.frame import I64, U32, Frame
+from tidegate.model.frame import I64, PAIR, U32, Frame
 from tidegate.model.gap import Gap, Why
-from tidegate.model.status import BAD_DECODING_ERROR, BAD_NODE_ID_UNKNOWN
+from tidegate.model.status import (
+    BAD_DECODING_ERROR,
+    BAD_ENCODING_LIMITS_EXCEEDED,
+    BAD_NODE_ID_UNKNOWN,
+    BAD_NOT_READABLE,
+    GOOD,
+)
 from tidegate.model.tag import TagTable
 from tidegate_drivers.opcua.columns import Columns
+from tidegate_drivers.opcua.event import QUEUE_OVERFLOW, REFRESH_REQUIRED, Event, event_of
 from tidegate_drivers.opcua.items import Item
 from tidegate_drivers.opcua.message import Message
 from tidegate_drivers.opcua.notice import Columns as Told
@@ -48,6 +55,8 @@ class Framer:
         self.names: dict[int, dict[int, str]] = {}
         # Items whose node the server said is gone, by index.
         self.gone: set[int] = set()
+        # Whether the server said that standing alarms have to be told again.
+        self.to_refresh = False
         self._device = device
         self._items = items
         self._base = base
@@ -72,24 +81,26 @@ class Framer:
         return min(now_us, published_us - self._skew_us) if published_us else now_us
 
     def framed(
-        self, message: Message, seen: set[tuple[int, int]] | None, since_us: int, again: bool = False
+        self, message: Message, seen: Collection[tuple[int, int | str]] | None, since_us: int, again: bool = False
     ) -> tuple[Frame | None, list[Gap]]:
         """The frame of a message (None: it holds no value), and a gap where values were dropped at the server.
 
-        What is in `seen`, as (tag, source time), was committed before and is left out. What was dropped, was since
-        `since_us`. A message that is told `again` is old, and says nothing of the server's clock.
+        What is in `seen`, as (tag, source time) or (tag, EventId), was committed before and is left out. What was
+        dropped, was since `since_us`. A message that is told `again` is old, and says nothing of the server's clock.
         """
         now = self._clock.moment()
         told = message.notice.columns
         gaps: list[Gap] = []
-        if told.overflowed:
-            began_us = min(since_us or now.wall_us, now.wall_us)
-            gaps = [self._overflow({one - self._base for (one,) in U32.iter_unpack(told.overflowed)}, began_us, now)]
+        events, dropped = self._events(message)
+        dropped |= {one - self._base for (one,) in U32.iter_unpack(told.overflowed)}
+        if dropped:
+            gaps = [self._overflow(dropped, min(since_us or now.wall_us, now.wall_us), now)]
         self._note_all(told)
-        if not told.count and not told.odd:
+        if not told.count and not told.odd and not events:
             return None, gaps
         skew_us = self._skew_us if again else self._skew(message.notice.publish_us, now)
-        return self._frame(told, message.body, message.notice.publish_us or now.wall_us, skew_us, now, seen), gaps
+        publish_us = message.notice.publish_us or now.wall_us
+        return self._frame(told, message.body, publish_us, skew_us, now, seen, events=events), gaps
 
     def read(self, which: Sequence[int], told: Told, body: bytes) -> Frame | None:
         """The frame of a read of these items, in ascending order of tags; a handle is a place in `which`."""
@@ -97,13 +108,15 @@ class Framer:
         stamp_us = I64.unpack_from(told.server_us)[0] if told.server_us else 0
         return self._frame(told, body, now.wall_us, self._skew(stamp_us, now), now, None, which)
 
-    def bad(self, codes: Sequence[tuple[int, int]]) -> Frame | None:
-        """What is said of items (index, StatusCode) that the server gives no value of."""
+    def bad(self, codes: Sequence[tuple[int, int]], unread: Sequence[int] = ()) -> Frame | None:
+        """What is said of items (index, StatusCode) without a value at the server, and of tags that are not read."""
         now = self._clock.moment()
         rows = Columns()
         for index, code in codes:
             for tag in self._items[index].tags:
                 rows.add(tag, now.wall_us, 0, code, EMPTY_SLOT)
+        for tag in unread:
+            rows.add(tag, now.wall_us, 0, BAD_NOT_READABLE, EMPTY_SLOT)
         if not rows.count:
             return None
         return self._made(
@@ -112,14 +125,15 @@ class Framer:
 
     def _frame(
         self, told: Told, body: bytes, default_us: int, skew_us: int, now: Moment,
-        seen: set[tuple[int, int]] | None, which: Sequence[int] | None = None,
+        seen: Collection[tuple[int, int | str]] | None, which: Sequence[int] | None = None,
+        events: Sequence[tuple[int, Event]] = (),
     ) -> Frame | None:  # fmt: skip
         table = self._tags if which is None else b"".join(U32.pack(self._items[i].tags[0]) for i in which)
         tags = fill(told.handles, table)
         dated = (
             told.source_us != EMPTY_SLOT if len(told.source_us) == 8 else 0 not in memoryview(told.source_us).cast("q")
         )
-        if dated and not (told.odd or skew_us or seen) and (which is None or _rising(tags)):
+        if dated and not (told.odd or skew_us or seen or events) and (which is None or _rising(tags)):
             return self._made(
                 told.count, tags, told.source_us, told.server_us, told.status, told.values, told.side, now
             )
@@ -128,6 +142,7 @@ class Framer:
         wide.date(default_us, skew_us)
         if seen:
             wide.leave_out(seen)
+        self._put_events(wide, events, default_us, skew_us, seen or ())
         if which is not None:
             wide.sort()
         if not len(wide):
@@ -151,6 +166,38 @@ class Framer:
                 slot, status = reading(part, sample, wide.side, self.types, self.names.get(index))
                 wide.insert(one.row + added, tag, _us(sample.source), _us(sample.server), status, slot)
                 added += 1
+
+    def _events(self, message: Message) -> tuple[list[tuple[int, Event]], set[int]]:
+        """The events of a message by their items' indexes, and the items of which the server dropped some."""
+        found: list[tuple[int, Event]] = []
+        dropped: set[int] = set()
+        for handle, fields in message.events:
+            index = handle - self._base
+            if not 0 <= index < len(self._items):
+                continue
+            event = event_of(fields, self.types)
+            if event.kind == QUEUE_OVERFLOW:
+                dropped.add(index)
+                continue
+            self.to_refresh = self.to_refresh or event.kind == REFRESH_REQUIRED
+            found.append((index, event))
+        return found, dropped
+
+    def _put_events(
+        self, wide: Wide, events: Sequence[tuple[int, Event]], default_us: int, skew_us: int,
+        seen: Collection[tuple[int, int | str]],
+    ) -> None:  # fmt: skip
+        """A row an event behind all others; the machine's time is when it happened, the server's when it heard."""
+        for index, event in events:
+            slot, status = EMPTY_SLOT, BAD_ENCODING_LIMITS_EXCEEDED
+            if event.text is not None:
+                slot, status = PAIR.pack(len(wide.side), len(event.text)), GOOD
+                wide.side += event.text
+            source_us = event.time_us - skew_us if event.time_us else default_us
+            server_us = event.received_us - skew_us if event.received_us else 0
+            for tag in self._items[index].tags:
+                if (tag, event.id) not in seen:
+                    wide.insert(len(wide), tag, source_us, server_us, status, slot)
 
     def _note_all(self, told: Told) -> None:
         """Which items' nodes are gone, of those in the columns; nothing that is Good says so."""

@@ -11,6 +11,7 @@ from tidegate.model.device import Device, Group
 from tidegate.model.option import Options
 from tidegate.model.tag import Tag, Type
 from tidegate_drivers.opcua.address import Place, parse_node
+from tidegate_drivers.opcua.purpose import EXACT, NEAREST, Events, method_of, parse_events, parse_method
 from tidegate_drivers.opcua.settings import QUEUE_MAX, Settings
 
 HOW_TO_WRITE = "Write it as nsu=http://vendor.com/plc;s=Machine.Temp; `tidegate browse` shows the addresses of a server"
@@ -35,6 +36,7 @@ class Wish:
     `sampling_s` None: as often as its group is published, 0: on every change. `queue` 0: as many values as come between
     two notifications. `deadband` is in the tag's own unit before scaling, or a percentage of its EURange; 0 reports
     every change. `trigger` is what counts as a change, besides the status: the value, or a new timestamp as well.
+    `events` are those of an object that are watched instead of a value.
     """
 
     sampling_s: float | None = None
@@ -43,6 +45,7 @@ class Wish:
     deadband: float = 0.0
     percent: bool = False
     trigger: str = TRIGGERS[1]
+    events: Events | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,8 @@ def parse_tag(tag: Tag, namespace: str) -> tuple[Place | None, Wish, list[Proble
         options.wrong("address", str(wrong), HOW_TO_WRITE)
     sampling = options.text("sampling")
     deadband, percent = _deadband(options)
+    method = parse_method(options, tag, namespace)
+    events = parse_events(options, tag, namespace) if method is None else None
     wish = Wish(
         options.duration_s("sampling", 0.0, SAMPLING_S_MIN, SAMPLING_S_MAX) if sampling else None,
         options.whole("queue", 0, 0, QUEUE_MAX),
@@ -76,10 +81,12 @@ def parse_tag(tag: Tag, namespace: str) -> tuple[Place | None, Wish, list[Proble
         deadband,
         percent,
         options.word("trigger", TRIGGERS[1], TRIGGERS),
+        events,
     )
     if deadband and tag.raw in (Type.STRING, Type.BOOL):
         options.wrong("server_deadband", f"a {tag.raw.word} has no deadband", "Leave it empty")
     options.text("count")
+    options.word("rounding", EXACT, (EXACT, NEAREST))
     options.refuse_unknown()
     return place, wish, options.problems
 
@@ -100,14 +107,17 @@ def _deadband(options: Options) -> tuple[float, bool]:
 
 
 def items_of(device: Device, group: Group, settings: Settings) -> list[Item]:
-    """The items of a group, in the order of their first tags. A server is asked once for what several tags share."""
+    """The items of a group, in the order of their first tags. A server is asked once for what several tags share.
+
+    A tag that calls a method has none.
+    """
     found: dict[tuple[Place, Wish], list[tuple[int, Fields]]] = {}
     # Thousands of items have the same few wishes and namespaces: each is kept once.
     wishes: dict[Wish, Wish] = {}
     for index in group.tags:
         tag = device.table.tags[index]
         place, wish, _ = parse_tag(tag, settings.namespace)
-        if place is not None:
+        if place is not None and method_of(tag, settings.namespace) is None:
             node = replace(place, fields=(), namespace=sys.intern(place.namespace))
             found.setdefault((node, wishes.setdefault(wish, wish)), []).append((index, place.fields))
     return [_item(device, place, wish, tags) for (place, wish), tags in found.items()]

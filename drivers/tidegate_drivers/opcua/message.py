@@ -9,7 +9,9 @@ from asyncua.common.utils import Buffer
 from asyncua.ua.ua_binary import struct_to_binary
 
 from tidegate_drivers.opcua import fallback
+from tidegate_drivers.opcua.event import EVENT_LIST, events_in
 from tidegate_drivers.opcua.notice import Notice
+from tidegate_drivers.opcua.wire import Datum
 
 
 @dataclass(slots=True)
@@ -24,7 +26,7 @@ class Message:
     sequence: int
     notice: Notice
     body: bytes
-    events: Sequence[tuple[int, Any]] = ()
+    events: Sequence[tuple[int, tuple[Datum, ...]]] = ()
     status: int | None = None
 
     @property
@@ -40,12 +42,13 @@ def published(buffer: Any, kinds: bytes, fast: bool) -> Message:
     """
     notice = fallback.publish(buffer, kinds, fast)
     made = Message(notice.subscription, notice.sequence, notice, buffer._data)
-    events: list[tuple[int, Any]] = []
+    events: list[tuple[int, tuple[Datum, ...]]] = []
     for other in notice.others:
+        if other.kind == EVENT_LIST:
+            events += events_in(made.body, other)
+            continue
         one = fallback.notification_of(made.body, other)
-        if isinstance(one, ua.EventNotificationList):
-            events += [(event.ClientHandle, event.EventFields) for event in one.Events]
-        elif isinstance(one, ua.StatusChangeNotification):
+        if isinstance(one, ua.StatusChangeNotification):
             made.status = one.Status.value
     made.events = events
     return made

@@ -19,15 +19,19 @@ from tidegate_drivers.opcua.words import service_error
 
 
 class Reading:
-    """The cyclic read of some items of a group over one connection. `nodes` are NodeIds, or StatusCodes why not."""
+    """The cyclic read of some items of a group over one connection. `nodes` are NodeIds, or StatusCodes why not.
+
+    `unread` are tags that have nothing to read.
+    """
 
     def __init__(
         self, connection: Connection, framer: Framer, items: Sequence[Item], nodes: Sequence[Any],
-        which: Sequence[int], fast: bool,
+        which: Sequence[int], fast: bool, unread: Sequence[int] = (),
     ) -> None:  # fmt: skip
         self._connection = connection
         self._framer = framer
         self._fast = fast
+        self._unread = unread
         self._missing = [(i, nodes[i]) for i in which if isinstance(nodes[i], int)]
         there = [i for i in which if not isinstance(nodes[i], int)]
         self._requests = [
@@ -38,7 +42,7 @@ class Reading:
 
     async def read(self) -> list[Frame]:
         """A frame a request, and one of what has no node. Raises asyncua's errors, ValueError and OSError."""
-        frames: list[Frame | None] = [self._framer.bad(self._missing)] if self._missing else []
+        frames: list[Frame | None] = [self._framer.bad(self._missing, self._unread)]
         for some, kinds, parameters in self._requests:
             timeout_s = self._connection.settings.timeout_s
             async with asyncio.timeout(timeout_s):

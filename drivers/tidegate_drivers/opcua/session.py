@@ -14,6 +14,7 @@ from tidegate.errors import DriverError, NoAnswer, NotConnected
 from tidegate.model.device import Device, Group
 from tidegate.model.frame import Frame
 from tidegate.model.refused import RefusedTag
+from tidegate.model.status import BAD_NOT_READABLE
 from tidegate.model.tag import TagTable
 from tidegate_drivers.opcua.connection import Connection, connect
 from tidegate_drivers.opcua.delivery import Delivery
@@ -23,6 +24,7 @@ from tidegate_drivers.opcua.items import Item, items_of
 from tidegate_drivers.opcua.joined import joined
 from tidegate_drivers.opcua.learning import learn
 from tidegate_drivers.opcua.marks import Marks
+from tidegate_drivers.opcua.notifier import event_types
 from tidegate_drivers.opcua.reading import Reading
 from tidegate_drivers.opcua.resolve import resolve
 from tidegate_drivers.opcua.settings import Settings, parse_device
@@ -83,6 +85,7 @@ class Session:
         try:
             for one in self._delivery.subscriptions:
                 one.nodes = await self._nodes_of(connection, one.group)
+                one.event_types = await event_types(connection, one.items)
                 await learn(connection, self._delivery.framer(one), one.items, one.nodes)
         except Exception as error:
             raise NotConnected("", driver_error("", error).what) from None
@@ -132,7 +135,9 @@ class Session:
             framer.table = self._tables.get(group.device, framer.table)
             nodes = await self._nodes_of(connection, group)
             await learn(connection, framer, items, nodes)
-            reading = Reading(connection, framer, items, nodes, range(len(items)), not DISTRUST)
+            read = [BAD_NOT_READABLE if one.wish.events else node for one, node in zip(items, nodes, strict=True)]
+            unread = sorted(set(group.tags) - {tag for item in items for tag in item.tags})
+            reading = Reading(connection, framer, items, read, range(len(items)), not DISTRUST, unread)
             self._readings[key] = reading
         return reading
 

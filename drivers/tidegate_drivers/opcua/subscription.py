@@ -15,6 +15,7 @@ from tidegate.model.device import Device, Group
 from tidegate_drivers.opcua.connection import Connection
 from tidegate_drivers.opcua.items import Item, queue_of
 from tidegate_drivers.opcua.limits import batches
+from tidegate_drivers.opcua.notifier import event_filter
 from tidegate_drivers.opcua.settings import Settings
 from tidegate_drivers.opcua.words import words
 
@@ -80,6 +81,11 @@ class Subscription:
         self.version = 0
         self._read_instead: tuple[int, list[int]] = -1, []
         self.nodes: list[Any] = []
+        # What type the events of an item are to have; see notifier.event_types.
+        self.event_types: list[Any] = [None] * len(items)
+        # Whether the server is to tell the alarms that stand, after it may have told them to nobody.
+        self.refresh = False
+        self.events = frozenset(tag for item in items if item.wish.events is not None for tag in item.tags)
         # The server's id of each item, 0 where it has none; and the StatusCode of its refusal.
         self.monitored: list[int] = [0] * len(items)
         self.refused: list[int] = [0] * len(items)
@@ -108,9 +114,15 @@ class Subscription:
         """Indexes of the items that the server won't watch, though it may give them."""
         version, found = self._read_instead
         if version != self.version:
-            found = [i for i, code in enumerate(self.refused) if code in READ_INSTEAD]
+            found = [i for i, code in enumerate(self.refused) if code in READ_INSTEAD and not self.items[i].wish.events]
             self._read_instead = self.version, found
         return found
+
+    @property
+    def given_up(self) -> list[int]:
+        """Indexes of the items of which nothing is to be had now."""
+        instead = set(self.read_instead)
+        return [i for i, code in enumerate(self.refused) if code and i not in instead]
 
     async def create(self, connection: Connection) -> None:
         """Make it on the server, with all items that it takes. Raises as Connection.call does."""
@@ -147,6 +159,7 @@ class Subscription:
         except BaseException:
             self.stray, self.id = self.id, 0
             raise
+        self.refresh = True
         watched = sum(1 for one in self.monitored if one)
         if watched < len(self.items):
             log.warning("%s, group %s: %d of %d nodes monitored", *self.key, watched, len(self.items))
@@ -155,8 +168,9 @@ class Subscription:
         """Have these items monitored; what the server says of each is in `monitored` and `refused`."""
         asked = []
         for index in which:
-            if isinstance(self.nodes[index], int):
-                self.refused[index] = self.nodes[index]
+            missing = next((one for one in (self.nodes[index], self.event_types[index]) if isinstance(one, int)), None)
+            if missing is not None:
+                self.refused[index] = missing
                 self.monitored[index] = 0
             else:
                 asked.append(index)
@@ -211,15 +225,22 @@ class Subscription:
     def _request(self, index: int) -> Any:
         item = self.items[index]
         sampling_s = self.group.interval_s if item.wish.sampling_s is None else item.wish.sampling_s
+        if item.wish.events is not None:
+            sampling_s = 0.0
         made = ua.MonitoredItemCreateRequest()
         made.ItemToMonitor.NodeId = self.nodes[index]
         made.ItemToMonitor.AttributeId = ua.AttributeIds.Value
         made.ItemToMonitor.IndexRange = item.place.index_range or None
         made.MonitoringMode = ua.MonitoringMode.Reporting
         made.RequestedParameters.ClientHandle = self.base + index
-        made.RequestedParameters.SamplingInterval = sampling_s * 1000
         made.RequestedParameters.QueueSize = queue_of(item, self.settings, sampling_s, self.group.interval_s)
         made.RequestedParameters.DiscardOldest = item.wish.discard_oldest
+        if item.wish.events is not None:
+            made.ItemToMonitor.AttributeId = ua.AttributeIds.EventNotifier
+            made.RequestedParameters.SamplingInterval = 0
+            made.RequestedParameters.Filter = event_filter(item.wish.events, self.event_types[index])
+            return made
+        made.RequestedParameters.SamplingInterval = sampling_s * 1000
         if item.wish.deadband or item.wish.trigger != "value":
             filter = ua.DataChangeFilter()
             filter.Trigger = TRIGGERS[item.wish.trigger]

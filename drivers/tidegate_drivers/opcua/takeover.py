@@ -9,15 +9,17 @@ Some hand a subscription over and never tell anything of it again: one that stay
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from struct import Struct
 from typing import TYPE_CHECKING, Any
 
 from asyncua import ua
 
 from tidegate.acquire.driver import Feed
-from tidegate.model.frame import Frame
+from tidegate.model.frame import Frame, place, unpack_value
+from tidegate.model.tag import Type
 from tidegate_drivers.opcua.connection import Connection
+from tidegate_drivers.opcua.event import ids
 from tidegate_drivers.opcua.marks import Mark
 from tidegate_drivers.opcua.sequence import after, ahead, newer
 from tidegate_drivers.opcua.subscription import Subscription
@@ -32,10 +34,12 @@ REPUBLISHED_MAX = 10_000
 TRIES_MAX = 3
 RUN_US = 2_000_000
 PAIR = Struct("<I")
+SLOT = 8
 
 log = logging.getLogger(__name__)
 
-Seen = set[tuple[int, int]]
+# Tag and source time of a value, tag and EventId of an event.
+Seen = set[tuple[int, int | str]]
 
 
 async def begin(delivery: "Delivery", one: Subscription, connection: Connection, feed: Feed, mark: Mark | None) -> None:
@@ -115,17 +119,26 @@ async def told_again(
 
 
 async def committed(feed: Feed, one: Subscription, mark: Mark) -> Seen:
-    """Tag and source time of all that the buffer took since a mark, which the server may tell again."""
+    """All that the buffer took since a mark, which the server may tell again."""
     seen: Seen = set()
     async for frame in feed.committed(one.device.name, mark.epoch, mark.number):
-        seen |= told(frame)
+        seen |= told(frame, one.events)
     return seen
 
 
-def told(frame: Frame) -> Seen:
-    """Tag and source time of the readings of a frame."""
+def told(frame: Frame, events: Collection[int] = ()) -> Seen:
+    """What the readings of a frame are known by; `events` are the tags of events, by index."""
     tags, times = memoryview(frame.tags).cast("I"), memoryview(frame.source_us).cast("q")
-    return {(tags[0 if len(tags) == 1 else i], times[0 if len(times) == 1 else i]) for i in range(frame.count)}
+    seen: Seen = set()
+    for i in range(frame.count):
+        tag = tags[0 if len(tags) == 1 else i]
+        if tag in events:
+            at = place(frame.values, i, SLOT)
+            text = unpack_value(Type.STRING, frame.values[at : at + SLOT], frame.side)
+            seen |= {(tag, one) for one in ids([str(text)])}
+        else:
+            seen.add((tag, times[0 if len(times) == 1 else i]))
+    return seen
 
 
 async def discard(connection: Connection, subscriptions: Sequence[int]) -> None:

@@ -2,6 +2,7 @@
 
 refused, but may be read ──▶ read in cycles, as often as its group is published
 refused, or its node is gone ──▶ Bad, and tried again now and then: nodes come back with the next program download
+events, and some may be missing ──▶ the alarms that stand are told again
 """
 
 import asyncio
@@ -14,9 +15,10 @@ from tidegate.model.gap import Gap, Why
 from tidegate_drivers.opcua.connection import Connection
 from tidegate_drivers.opcua.definitions import learn_unknown
 from tidegate_drivers.opcua.fallback import DISTRUST
+from tidegate_drivers.opcua.notifier import event_types, refresh
 from tidegate_drivers.opcua.reading import Reading
 from tidegate_drivers.opcua.resolve import resolve
-from tidegate_drivers.opcua.subscription import READ_INSTEAD, Subscription
+from tidegate_drivers.opcua.subscription import Subscription
 from tidegate_drivers.opcua.words import driver_error
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 AGAIN_S = 15.0
 GAP_TAGS_MAX = 64
+LOOK_S = 0.25
 
 
 class Tending:
@@ -39,6 +42,7 @@ class Tending:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._again())
+                group.create_task(self._refresh())
                 for one in self._delivery.subscriptions:
                     group.create_task(self._read(one))
         except ExceptionGroup as errors:
@@ -94,7 +98,7 @@ class Tending:
             for one in self._delivery.subscriptions:
                 framer = self._delivery.framer(one)
                 if told.get(one.key) != one.refused:
-                    refused = [(i, code) for i, code in enumerate(one.refused) if code and code not in READ_INSTEAD]
+                    refused = [(i, one.refused[i]) for i in one.given_up]
                     await self._put(framer.bad(refused))
                     told[one.key] = list(one.refused)
             await asyncio.sleep(AGAIN_S)
@@ -105,7 +109,7 @@ class Tending:
 
     async def _try(self, one: Subscription) -> None:
         gone = self._delivery.framer(one).gone
-        which = [i for i, code in enumerate(one.refused) if (code and code not in READ_INSTEAD) or i in gone]
+        which = sorted({*one.given_up, *gone})
         if not which or not one.id:
             return
         found = await resolve(self._connection, [one.items[i].place for i in which])
@@ -113,9 +117,20 @@ class Tending:
         await one.forget(self._connection, [i for i, _ in there if one.monitored[i] > 0])
         for i, node in there:
             one.nodes[i] = node
+        one.event_types = await event_types(self._connection, one.items)
         await one.watch(self._connection, which)
         one.made_for = one.meaning
         self._delivery.framer(one).gone.difference_update(which)
+        one.refresh = one.refresh or any(one.items[i].wish.events is not None and one.monitored[i] for i in which)
+
+    async def _refresh(self) -> None:
+        """Have standing alarms told where the server may have told them to nobody."""
+        while True:
+            for one in self._delivery.subscriptions:
+                if one.refresh and one.id and one.events:
+                    one.refresh = False
+                    await refresh(self._connection, one)
+            await asyncio.sleep(LOOK_S)
 
     async def _put(self, frame: Frame | None) -> None:
         if frame is None:

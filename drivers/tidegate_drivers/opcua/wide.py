@@ -43,7 +43,7 @@ class Wide:
                 self.server[at] = server_us - shift_us
             self.source[at] = (source_us or server_us) - shift_us if source_us or server_us else default_us
 
-    def leave_out(self, seen: Collection[tuple[int, int]]) -> None:
+    def leave_out(self, seen: Collection[tuple[int, int | str]]) -> None:
         """Leave out those of which (tag, source time) is in `seen`."""
         self.keep([at for at in range(len(self)) if (self.tags[at], self.source[at]) not in seen])
 

@@ -49,6 +49,10 @@ class Feed:
             if not future.done():
                 future.set_result(self._done)
 
+    def drop(self) -> None:
+        """What does not stand yet is gone, as it is when the gateway is killed."""
+        self.frames, self._waiting = self.frames[: self._done], []
+
     def tell(self, gap: Gap) -> None:
         self.gaps.append(gap)
 

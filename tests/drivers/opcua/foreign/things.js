@@ -78,6 +78,8 @@ function addBoiler(space, things, folder, made) {
         highHighLimit: 95, highLimit: 80, lowLimit: 10, lowLowLimit: 2, optionals: ["ConfirmedState", "Confirm"],
     });
     made.alarm.setEnabledState(true);
+    // Binds ConditionRefresh, Acknowledge, Confirm and AddComment.
+    space.installAlarmsAndConditionsService();
 }
 
 exports.raise = function raise(made, message, severity) {
