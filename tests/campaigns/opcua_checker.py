@@ -66,6 +66,7 @@ class Verdict:
     invented: list[tuple[str, int, int]] = field(default_factory=list)
     wrong: int = 0
     twice: int = 0
+    stale: list[str] = field(default_factory=list)
     kept_missing: int = 0
 
 
@@ -147,6 +148,8 @@ def judge(logged: dict[str, Track], committed: Committed, kept: list[tuple[int, 
         verdict.twice += len(got.times) - len(arrived)
         verdict.wrong += sum(expected.get(at, value) != value for at, value in arrived.items())
         verdict.invented += [(name, value, at) for at, value in arrived.items() if at not in expected]
+        if truth.times and truth.times[-1] not in arrived:
+            verdict.stale.append(name)
         missing = [at for at in truth.times if at not in arrived]
         if missing:
             _explain(verdict, name, missing, expected, (gaps, committed, kept))
@@ -204,6 +207,8 @@ def findings(folder: Path) -> list[Finding]:
         Finding(not verdict.unexplained and verdict.delivered > 0, "\n        ".join(accounted)),
         Finding(not verdict.invented and verdict.wrong == verdict.twice == 0, "\n        ".join(true)),
     ]
+    words = f"{len(logged)} counters: of {len(verdict.stale)} the last change is not committed"
+    found.append(Finding(not verdict.stale, "\n        ".join([words, *verdict.stale[:SHOWN_MAX]])))
     if kills:
         lasting = sum(kill["kept"] for kill in kills)
         words = (

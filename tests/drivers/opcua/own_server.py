@@ -68,7 +68,7 @@ async def make(wanted: Wanted) -> tuple[Server, Counters, Things | None, dict[st
     await server.set_application_uri(wanted.applicationUri)
     await _secure(server, wanted)
     ever = _counted(server)
-    _limited(server, wanted)
+    _limited(server, wanted, ever)
     indexes = {name: await server.register_namespace(URI.format(name)) for name in wanted.order}
     counters = Counters(server, indexes["counters"], wanted.log)
     await counters.make(names_of(wanted.counters), wanted.history)
@@ -103,7 +103,7 @@ async def _secure(server: Server, wanted: Wanted) -> None:
 
 
 def _counted(server: Server) -> dict[str, int]:
-    ever = {"sessions_ever": 0, "subscriptions_ever": 0, "acknowledged": 0}
+    ever = {"sessions_ever": 0, "subscriptions_ever": 0, "items_ever": 0, "acknowledged": 0}
     create_session, service = server.iserver.create_session, server.iserver.subscription_service
     create_subscription, publish = service.create_subscription, service.publish
 
@@ -125,7 +125,7 @@ def _counted(server: Server) -> dict[str, int]:
     return ever
 
 
-def _limited(server: Server, wanted: Wanted) -> None:
+def _limited(server: Server, wanted: Wanted, ever: dict[str, int]) -> None:
     service, attributes = server.iserver.subscription_service, server.iserver.attribute_service
     create, read = service.create_monitored_items, attributes.read
     limits = wanted.operation_limits
@@ -133,6 +133,7 @@ def _limited(server: Server, wanted: Wanted) -> None:
     async def create_items(params: Any) -> Any:
         if len(params.ItemsToCreate) > limits.get("maxMonitoredItemsPerCall", sys.maxsize):
             raise ServiceError(ua.StatusCodes.BadTooManyOperations)
+        ever["items_ever"] += len(params.ItemsToCreate)
         room = max(0, wanted.items_max - _items(server))
         params.ItemsToCreate, refused = params.ItemsToCreate[:room], params.ItemsToCreate[room:]
         results = await create(params)

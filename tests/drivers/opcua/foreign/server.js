@@ -70,10 +70,12 @@ async function make() {
     if (wanted.conformance) await build_address_space_for_conformance_testing(space, {});
     const counters = new Counters(space, namespaces.counters, wanted);
     const things = order.includes("things") ? addThings(space, namespaces.things, uri("types")) : {};
-    return { server, space, counters, things };
+    const ever = { items_ever: 0 };
+    server.on("request", (request) => { ever.items_ever += (request.itemsToCreate ?? []).length; });
+    return { server, space, counters, things, ever };
 }
 
-function census({ server, counters }) {
+function census({ server, counters, ever }) {
     const sessions = Object.values(server.engine._sessions ?? {});
     const found = { sessions: server.engine.currentSessionCount, subscriptions: 0, items: 0, acknowledged: 0, kept: 0 };
     found.sessions_ever = server.engine.cumulatedSessionCount;
@@ -87,7 +89,7 @@ function census({ server, counters }) {
             found.kept += kept;
             found.acknowledged += subscription.futureSequenceNumber - 1 - kept;
         }
-    return { ...found, changes: counters.changes };
+    return { ...found, ...ever, changes: counters.changes };
 }
 
 // What a line can ask for; each gives what the answer holds beside {"ok": true}.
