@@ -15,6 +15,7 @@ from tidegate.model.gap import Gap, Why
 from tidegate.model.status import (
     BAD_DECODING_ERROR,
     BAD_ENCODING_LIMITS_EXCEEDED,
+    BAD_NODE_ID_INVALID,
     BAD_NODE_ID_UNKNOWN,
     BAD_NOT_READABLE,
     GOOD,
@@ -39,6 +40,8 @@ STEP_US = 1_000_000
 GAP_TAGS_MAX = 64
 # Of a StatusCode without its bits of information.
 CODE = 0xFFFF0000
+# What a monitored node that is deleted is told with: node-opcua says the second.
+GONE = frozenset({BAD_NODE_ID_UNKNOWN, BAD_NODE_ID_INVALID})
 TICKS_OF_1970, TICKS_US = 116_444_736_000_000_000, 10
 
 log = logging.getLogger(__name__)
@@ -201,7 +204,7 @@ class Framer:
 
     def _note_all(self, told: Told) -> None:
         """Which items' nodes are gone, of those in the columns; nothing that is Good says so."""
-        if len(told.status) == U32.size and U32.unpack(told.status)[0] & CODE != BAD_NODE_ID_UNKNOWN:
+        if len(told.status) == U32.size and U32.unpack(told.status)[0] & CODE not in GONE:
             if self.gone:
                 self.gone.difference_update(handle - self._base for (handle,) in U32.iter_unpack(told.handles))
             return
@@ -210,7 +213,7 @@ class Framer:
             self._note(handle - self._base, status[0 if len(status) == 1 else row])
 
     def _note(self, index: int, status: int) -> None:
-        if status & CODE == BAD_NODE_ID_UNKNOWN:
+        if status & CODE in GONE:
             self.gone.add(index)
         else:
             self.gone.discard(index)
