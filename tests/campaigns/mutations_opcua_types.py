@@ -94,6 +94,14 @@ OPCUA_TYPES = (
         ("test_types_of_a_server_that_clash_with_those_of_another_are_its_own",),
     ),
     Mutation(
+        "a field whose value comes with its type is read as if it came without",
+        f"{DRIVER}/definitions.py",
+        "not (any_structure or subtyped)",
+        "not any_structure",
+        tests("tests/drivers/opcua/test_definitions.py"),
+        ("test_fields_are_of_the_types_that_their_data_types_come_down_to",),
+    ),
+    Mutation(
         "a type that is met only in a value stays unknown",
         f"{DRIVER}/definitions.py",
         "    wanted = sorted(types.unknown - types.asked, key=str)\n",

@@ -30,6 +30,8 @@ BROWSE_NAME, IS_ABSTRACT, VALUE, DATA_TYPE, DEFINITION = 3, 8, 13, 14, 23
 HAS_ENCODING, HAS_SUBTYPE, HAS_PROPERTY = 38, 45, 46
 # Abstract data types that are no built-in types: Number, Integer, UInteger are any number, Enumeration is an Int32.
 ABSTRACT = {26: VARIANT, 27: VARIANT, 28: VARIANT, 29: INT32}
+# What holds a structure and does not say of which type.
+ANYTHING = (EXTENSION_OBJECT, DATA_VALUE, VARIANT)
 BINARY = "Default Binary"
 OPTIONAL_FIELDS, UNION, SUBTYPED, SUBTYPED_UNION = 1, 2, 3, 4
 # Types in types, and supertypes of supertypes.
@@ -62,12 +64,8 @@ async def learn_nodes(asking: Asking, types: Types, nodes: Sequence[Identifier])
         content = sample.datum.content
         found.append(content if isinstance(content, Identifier) and not is_bad(sample.status) else None)
     await learn_types(asking, types, {one for one in found if one is not None})
-    # A node of a structure that is defined holds just that, nearly always; another one is asked what it holds.
-    loose = [
-        node
-        for node, one in zip(nodes, found, strict=True)
-        if one is not None and one not in types.structures and _of_any(one, types)
-    ]
+    # A node of a structure that is defined holds just that, nearly always; of others it is asked what they hold.
+    loose = [node for node, one in zip(nodes, found, strict=True) if one is not None and _of_any(one, types, set())]
     values = [sample.datum for sample in await asking.read(loose, VALUE)]
     for _ in range(ROUNDS_MAX):
         for datum in values:
@@ -77,12 +75,20 @@ async def learn_nodes(asking: Asking, types: Types, nodes: Sequence[Identifier])
     return found
 
 
-def _of_any(data_type: Identifier, types: Types) -> bool:
-    """Whether values of a data type may be structures of which it does not say what they are."""
+def _of_any(data_type: Identifier, types: Types, seen: set[Identifier]) -> bool:
+    """Whether values of a data type may hold structures of which it does not say what they are."""
+    seen.add(data_type)
+    structure = types.structures.get(data_type)
+    if structure is not None and len(seen) < DATA_TYPES_MAX:
+        return any(
+            one.builtin in ANYTHING if one.structure is None else _of_any(one.structure, types, seen)
+            for one in structure.fields
+            if one.structure not in seen
+        )
     number = data_type.value if data_type.namespace == 0 else None
     if isinstance(number, int) and number <= DIAGNOSTIC_INFO:
-        return number in (EXTENSION_OBJECT, VARIANT, DATA_VALUE)
-    return types.bases.get(data_type, VARIANT) in (EXTENSION_OBJECT, VARIANT)
+        return number in ANYTHING
+    return types.bases.get(data_type, VARIANT) in ANYTHING
 
 
 async def learn_unknown(asking: Asking, types: Types) -> bool:
