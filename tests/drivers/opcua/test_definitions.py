@@ -12,7 +12,7 @@ from tidegate_drivers.opcua.definitions import learn_nodes
 from tidegate_drivers.opcua.plain import json_of
 from tidegate_drivers.opcua.standard import standard_types
 from tidegate_drivers.opcua.structures import Types
-from tidegate_drivers.opcua.wire import DOUBLE, INT32, UINT16, Identifier, Sample
+from tidegate_drivers.opcua.wire import DOUBLE, INT32, UINT16, Identifier, Sample, Undecodable
 
 URIS = ("http://opcfoundation.org/UA/", "urn:us")
 VALUE = 13
@@ -84,7 +84,7 @@ class Stand:
 def _json(sample: Sample, types: Types) -> str:
     try:
         return json_of(sample.datum, types)
-    except LookupError:
+    except (LookupError, Undecodable):
         return ""
 
 
