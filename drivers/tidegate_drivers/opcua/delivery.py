@@ -16,15 +16,20 @@ from typing import Any
 from tidegate.acquire.driver import Feed
 from tidegate.clock import Clock
 from tidegate.errors import DriverError, NotConnected, Shed
+from tidegate.model.device import Group
 from tidegate.model.gap import Gap, Why
 from tidegate.model.refused import RefusedTag
-from tidegate.model.tag import TagTable
 from tidegate_drivers.opcua.connection import Connection
 from tidegate_drivers.opcua.fallback import DISTRUST
 from tidegate_drivers.opcua.framer import Framer
+from tidegate_drivers.opcua.growth import MODEL_HANDLE, Grown, Growth
+from tidegate_drivers.opcua.learning import learn
 from tidegate_drivers.opcua.marks import Mark, Marks
 from tidegate_drivers.opcua.message import Message, published, republished
+from tidegate_drivers.opcua.notifier import event_types
 from tidegate_drivers.opcua.publisher import NoSubscription, Publisher
+from tidegate_drivers.opcua.race import first_of
+from tidegate_drivers.opcua.roster import Roster
 from tidegate_drivers.opcua.sequence import after, ahead
 from tidegate_drivers.opcua.subscription import Subscription
 from tidegate_drivers.opcua.takeover import Seen, begin, discard, same_run, told_again
@@ -61,14 +66,18 @@ class Ended(Exception):
 class Delivery:
     """That of one session's subscribed groups. `run` once a connection; `marks` are what a process before left."""
 
-    def __init__(self, subscriptions: Sequence[Subscription], marks: Marks, clock: Clock) -> None:
-        self.subscriptions = list(subscriptions)
+    def __init__(self, roster: Roster, groups: Sequence[Group], marks: Marks, clock: Clock) -> None:
+        self.roster = roster
+        self.growth = Growth(roster)
+        self.subscriptions: list[Subscription] = []
         self.marks = marks
         self.clock = clock
-        self.counted: dict[str, dict[str, int]] = {one.device.name: {} for one in subscriptions}
-        self._framers = {one.key: Framer(one.device, one.settings, one.items, one.base, clock) for one in subscriptions}
+        self.counted: dict[str, dict[str, int]] = {name: {} for name in roster.devices}
+        self._framers: dict[tuple[str, str], Framer] = {}
         # The kind of each client handle; subscriptions have them one after the other.
-        self._kinds = b"".join(bytes(item.kind for item in one.items) for one in self.subscriptions)
+        self._kinds = b""
+        for group in groups:
+            self.add(group)
         self._heard_s: dict[int, float] = {}
         self._by_id: dict[int, Subscription] = {}
         # Numbers that were handed on, in their order, until the buffer has them for good.
@@ -83,11 +92,32 @@ class Delivery:
         self._anew_s = -ANEW_S_MIN
         self._connection: Connection | None = None
 
-    async def run(self, connection: Connection, feed: Feed, tables: dict[str, TagTable]) -> None:
+    def add(self, group: Group) -> None:
+        """One more group of a device, or part of one, to be told."""
+        device, items = self.roster.devices[group.device], self.roster.items(group)
+        settings, base = self.roster.settings[group.device], len(self._kinds)
+        one = Subscription(device, group, settings, items, base)
+        self.subscriptions.append(one)
+        self._framers[one.key] = Framer(device, settings, items, base, self.clock)
+        self._kinds += bytes(item.kind for item in items)
+
+    def adopt(self, name: str, feed: Feed) -> None:
+        """Frames of a device come under its table as it is now."""
+        table = self.roster.devices[name].table
+        feed.adopt(name, table)
+        for one in self.subscriptions:
+            if one.device.name == name:
+                self._framers[one.key].table = table
+
+    async def meet(self, one: Subscription, connection: Connection) -> None:
+        """Find the nodes of a subscription on this connection, and learn their types. Raises as Connection.call."""
+        one.nodes = await self.roster.nodes(connection, one.group)
+        one.event_types = await event_types(connection, one.items)
+        await learn(connection, self._framers[one.key], one.items, one.nodes)
+
+    async def run(self, connection: Connection, feed: Feed) -> None:
         """Deliver over one connection until cancelled. Raises NotConnected when nothing goes on over it."""
         self._connection = connection
-        for one in self.subscriptions:
-            self._framers[one.key].table = tables.get(one.device.name, one.device.table)
         try:
             if self._kept is None:
                 self._kept = await self._left_behind()
@@ -103,6 +133,10 @@ class Delivery:
                     await self._told(connection, feed)
                 except Ended as end:
                     await self._anew(connection, feed, end)
+                except Grown:
+                    for one in [one for one in self.subscriptions if not one.nodes]:
+                        await self.meet(one, connection)
+                        await begin(self, one, connection, feed, None)
         except DriverError as error:
             raise NotConnected(error.device, error.what) from None
         except Exception as error:
@@ -149,6 +183,8 @@ class Delivery:
     ) -> None:
         """Hand a message on, and remember its number until it is committed. `seen` is what the buffer has of it."""
         framer, future, place = self._framers[one.key], None, feed.place
+        if any(handle == MODEL_HANDLE for handle, _ in message.events):
+            self.growth.told(one.device.name)
         frame, gaps = framer.framed(message, seen, one.until_us, again)
         for gap in gaps:
             self.count(one, "queue overflows")
@@ -356,16 +392,3 @@ def kept(future: "asyncio.Future[int]") -> bool:
         return False
     error = future.exception()
     return error is None or isinstance(error, Shed)
-
-
-async def first_of(*works: Any) -> None:
-    """Until the first of these ends; the others are cancelled. Raises what it raised."""
-    tasks = [asyncio.ensure_future(work) for work in works]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

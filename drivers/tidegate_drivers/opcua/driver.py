@@ -57,15 +57,14 @@ class OpcuaDriver:
         lines = []
         for tag in device.table.tags:
             place, _, problems = parse_tag(tag, settings.namespace if settings else "")
-            lines.append(str(place) if place else "; ".join(problem.what for problem in problems))
+            wrong = "; ".join(problem.what for problem in problems)
+            lines.append(str(place) if place else wrong or f"all that is at {tag.address}")
         return lines
 
     @classmethod
     def told(cls, device: Device) -> frozenset[str]:
-        """Its groups, unless its server is to be read in cycles."""
-        settings, _ = parse_device(device)
-        subscribes = settings is not None and settings.subscribes
-        return frozenset(group.name for group in device.groups) if subscribes else frozenset()
+        """All its groups: where its server is to be read in cycles, delivery does that too."""
+        return frozenset(group.name for group in device.groups)
 
     @property
     def connections(self) -> int:

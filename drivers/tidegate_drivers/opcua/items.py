@@ -11,7 +11,9 @@ from tidegate.model.device import Device, Group
 from tidegate.model.option import Options
 from tidegate.model.tag import Tag, Type
 from tidegate_drivers.opcua.address import Place, parse_node
+from tidegate_drivers.opcua.browsepath import uri_text
 from tidegate_drivers.opcua.purpose import EXACT, NEAREST, Events, method_of, parse_events, parse_method
+from tidegate_drivers.opcua.selection import COLUMNS, parse_selection
 from tidegate_drivers.opcua.settings import QUEUE_MAX, Settings
 
 HOW_TO_WRITE = "Write it as nsu=http://vendor.com/plc;s=Machine.Temp; `tidegate browse` shows the addresses of a server"
@@ -23,6 +25,8 @@ QUEUE_MIN = 10
 # Of an item that is not sampled, but told on every change.
 QUEUE_ON_CHANGE = 1000
 PERCENT_MAX = 100.0
+# How the path from a device's object begins, and the kind of such a place.
+HERE, RELATIVE = "./", "."
 
 Fields = tuple[str | int, ...]
 # Of an item with one tag that takes all of its value.
@@ -62,18 +66,41 @@ class Item:
     kind: int
 
 
+def parse_place(text: str, namespace: str) -> Place:
+    """The place of an address; one that begins with ./ is a path from the device's object. Raises ValueError."""
+    if not text.startswith(HERE):
+        return parse_node(text, namespace)
+    # Names have the device's namespace, as behind any node of it.
+    behind = parse_node(f"{uri_text(namespace)}s=-#{text[1:]}")
+    return replace(behind, namespace="", kind=RELATIVE, identifier="")
+
+
+def absolute(place: Place, root: Place | None) -> Place | None:
+    """A place with its way from the device's object put behind that; None when it needs one and there is none."""
+    if place.kind != RELATIVE:
+        return place
+    if root is None:
+        return None
+    return replace(root, path=(*root.path, *place.path), index_range=place.index_range, fields=place.fields)
+
+
 def parse_tag(tag: Tag, namespace: str) -> tuple[Place | None, Wish, list[Problem]]:
-    """The node of a tag, and how it is watched; what is wrong with its columns. None when the address can't be used."""
+    """The node of a tag, and how it is watched; what is wrong with its columns.
+
+    None when it selects many, or its address can't be used.
+    """
     options = Options(tag.options, tag.name, tag.row)
     place = None
+    selects = False
     try:
-        place = parse_node(tag.address, namespace)
+        selects = parse_selection(tag, namespace) is not None
+        place = None if selects else parse_place(tag.address, namespace)
     except ValueError as wrong:
         options.wrong("address", str(wrong), HOW_TO_WRITE)
     sampling = options.text("sampling")
     deadband, percent = _deadband(options)
     method = parse_method(options, tag, namespace)
-    events = parse_events(options, tag, namespace) if method is None else None
+    events = parse_events(options, tag, namespace) if method is None and not selects else None
     wish = Wish(
         options.duration_s("sampling", 0.0, SAMPLING_S_MIN, SAMPLING_S_MAX) if sampling else None,
         options.whole("queue", 0, 0, QUEUE_MAX),
@@ -85,7 +112,8 @@ def parse_tag(tag: Tag, namespace: str) -> tuple[Place | None, Wish, list[Proble
     )
     if deadband and tag.raw in (Type.STRING, Type.BOOL):
         options.wrong("server_deadband", f"a {tag.raw.word} has no deadband", "Leave it empty")
-    options.text("count")
+    for column in ("count", *(COLUMNS if selects else ())):
+        options.text(column)
     options.word("rounding", EXACT, (EXACT, NEAREST))
     options.refuse_unknown()
     return place, wish, options.problems

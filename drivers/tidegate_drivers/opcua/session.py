@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from asyncua import Client
 
@@ -15,20 +14,16 @@ from tidegate.model.device import Device, Group
 from tidegate.model.frame import Frame
 from tidegate.model.refused import RefusedTag
 from tidegate.model.status import BAD_NOT_READABLE
-from tidegate.model.tag import TagTable
 from tidegate_drivers.opcua.connection import Connection, connect
 from tidegate_drivers.opcua.delivery import Delivery
 from tidegate_drivers.opcua.fallback import DISTRUST
 from tidegate_drivers.opcua.framer import Framer
-from tidegate_drivers.opcua.items import Item, items_of
 from tidegate_drivers.opcua.joined import joined
 from tidegate_drivers.opcua.learning import learn
 from tidegate_drivers.opcua.marks import Marks
-from tidegate_drivers.opcua.notifier import event_types
 from tidegate_drivers.opcua.reading import Reading
-from tidegate_drivers.opcua.resolve import resolve
+from tidegate_drivers.opcua.roster import Roster
 from tidegate_drivers.opcua.settings import Settings, parse_device
-from tidegate_drivers.opcua.subscription import Subscription
 from tidegate_drivers.opcua.words import driver_error
 
 
@@ -36,17 +31,14 @@ class Session:
     """That of the devices of one driver object. `folder` is where it keeps things, None where it keeps nothing."""
 
     def __init__(self, devices: Sequence[Device], clock: Clock, folder: Path | None) -> None:
-        self._devices = {device.name: device for device in devices}
         self._clock = clock
         self._folder = folder
         parsed = {device.name: parse_device(device)[0] for device in devices}
-        self._settings = {name: settings for name, settings in parsed.items() if settings is not None}
-        self._first: Settings = next(iter(self._settings.values()))
+        settings = {name: one for name, one in parsed.items() if one is not None}
+        self._first: Settings = next(iter(settings.values()))
+        self._roster = Roster(devices, settings)
         self._client: Client | None = None
         self._connection: Connection | None = None
-        self._tables: dict[str, TagTable] = {}
-        self._items: dict[tuple[str, str, tuple[int, ...]], list[Item]] = {}
-        self._nodes: dict[tuple[str, str, tuple[int, ...]], list[Any]] = {}
         self._readings: dict[tuple[str, str, tuple[int, ...]], Reading] = {}
         self._delivery: Delivery | None = None
 
@@ -62,12 +54,17 @@ class Session:
         if self._client is None:
             self._client = Client(self._first.url, timeout=self._first.timeout_s)
         self._connection = await connect(self._first, self._client, self._clock, again)
-        self._nodes, self._readings = {}, {}
+        self._readings = {}
+        try:
+            await self._roster.meet(self._connection)
+        except Exception as error:
+            await self._hang_up(delete=False)
+            raise NotConnected("", driver_error("", error).what) from None
 
     async def read(self, group: Group) -> Frame:
         """All tags of a group, once."""
         connection = self._now(group.device)
-        table = self._tables.get(group.device, self._devices[group.device].table)
+        table = self._roster.devices[group.device].table
         try:
             async with asyncio.timeout(group.deadline_s):
                 frames = await (await self._reading(connection, group)).read()
@@ -80,17 +77,20 @@ class Session:
     async def deliver(self, groups: Sequence[Group], feed: Feed) -> None:
         """Have these groups told, until cancelled. Raises NotConnected."""
         connection = self._now("")
-        if self._delivery is None:
-            self._delivery = Delivery(self._subscriptions(groups), Marks(self._folder, self._first.bus), self._clock)
         try:
+            if self._delivery is None:
+                for name in self._roster.wildcards:
+                    await self._roster.select(connection, name)
+                grown = [self._roster.group(group) for group in groups]
+                self._delivery = Delivery(self._roster, grown, Marks(self._folder, self._first.bus), self._clock)
             for one in self._delivery.subscriptions:
-                one.nodes = await self._nodes_of(connection, one.group)
-                one.event_types = await event_types(connection, one.items)
-                await learn(connection, self._delivery.framer(one), one.items, one.nodes)
+                await self._delivery.meet(one, connection)
+            for name in self._roster.changed:
+                self._delivery.adopt(name, feed)
         except Exception as error:
             raise NotConnected("", driver_error("", error).what) from None
         try:
-            await self._delivery.run(connection, feed, self._tables)
+            await self._delivery.run(connection, feed)
         except DriverError as error:
             connection.lose(error.what)
             raise
@@ -119,39 +119,18 @@ class Session:
             raise NotConnected(device, f"{self._first.bus} is not open")
         return self._connection
 
-    def _items_of(self, group: Group) -> list[Item]:
-        key = group.device, group.name, group.tags
-        if key not in self._items:
-            self._items[key] = items_of(self._devices[group.device], group, self._settings[group.device])
-        return self._items[key]
-
     async def _reading(self, connection: Connection, group: Group) -> Reading:
         """The read of a whole group over this connection, made once."""
         key = group.device, group.name, group.tags
         reading = self._readings.get(key)
         if reading is None:
-            items = self._items_of(group)
-            framer = Framer(self._devices[group.device], self._settings[group.device], items, 0, self._clock)
-            framer.table = self._tables.get(group.device, framer.table)
-            nodes = await self._nodes_of(connection, group)
+            items = self._roster.items(group)
+            device, settings = self._roster.devices[group.device], self._roster.settings[group.device]
+            framer = Framer(device, settings, items, 0, self._clock)
+            nodes = await self._roster.nodes(connection, group)
             await learn(connection, framer, items, nodes)
             read = [BAD_NOT_READABLE if one.wish.events else node for one, node in zip(items, nodes, strict=True)]
             unread = sorted(set(group.tags) - {tag for item in items for tag in item.tags})
             reading = Reading(connection, framer, items, read, range(len(items)), not DISTRUST, unread)
             self._readings[key] = reading
         return reading
-
-    async def _nodes_of(self, connection: Connection, group: Group) -> list[Any]:
-        """The nodes of a group's items on this connection: indexes of namespaces may be others than before."""
-        key = group.device, group.name, group.tags
-        if key not in self._nodes:
-            self._nodes[key] = await resolve(connection, [item.place for item in self._items_of(group)])
-        return self._nodes[key]
-
-    def _subscriptions(self, groups: Sequence[Group]) -> list[Subscription]:
-        made, base = [], 0
-        for group in groups:
-            items = self._items_of(group)
-            made.append(Subscription(self._devices[group.device], group, self._settings[group.device], items, base))
-            base += len(items)
-        return made

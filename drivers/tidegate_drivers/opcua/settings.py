@@ -9,9 +9,11 @@ from urllib.parse import urlsplit
 from tidegate.errors import Problem
 from tidegate.model.device import Device
 from tidegate.model.option import Options
+from tidegate_drivers.opcua.address import parse_node
 
 SCHEME = "opc.tcp"
 PORT = 4840
+HOW_NODES_ARE_WRITTEN = "Write it as nsu=http://vendor.com/plc;s=Machine; `tidegate browse` shows the nodes of a server"
 HOW_TO_WRITE = "Write it as opc.tcp://host:port/path"
 TIMEOUT_S, TIMEOUT_S_MIN, TIMEOUT_S_MAX = 4.0, 0.1, 60.0
 # A session whose gateway was killed is the server's burden for so long; each one sends something far more often.
@@ -32,9 +34,10 @@ HISTORY = ("no", "oldest", "newest")
 class Settings:
     """How one device is reached. `bus` is equal for all devices that share a session.
 
-    `namespace` is the URI of addresses that name none. Where `subscribes` is False all of it is read in cycles. `batch`
-    bounds the items of one request, 0 where the server's own word is enough; `registers` has read nodes registered.
-    `history` says in which order what was missed is read back, "no" where it is not.
+    `namespace` is the URI of addresses that name none. Addresses that begin with ./ are paths from the object `root`,
+    or, without that, from the only object of the companion type `type`. Where `subscribes` is False all of it is read
+    in cycles. `batch` bounds the items of one request, 0 where the server's own word is enough; `registers` has read
+    nodes registered. `history` says in which order what was missed is read back, "no" where it is not.
     """
 
     host: str
@@ -47,6 +50,8 @@ class Settings:
     keepalive_s: float
     skew_s_max: float
     namespace: str
+    root: str
+    type: str
     subscribes: bool
     registers: bool
     batch: int
@@ -83,6 +88,17 @@ def parse_url(address: str) -> tuple[str, int, str]:
     return split.hostname, port or PORT, split.path.rstrip("/") + (f"?{split.query}" if split.query else "")
 
 
+def _check_node(options: Options, name: str, namespace: str) -> None:
+    if not options.text(name):
+        return
+    try:
+        place = parse_node(options.text(name), namespace)
+        if place.index_range or place.fields or (name == "type" and place.path):
+            raise ValueError("it has to be a node, and nothing of its value")
+    except ValueError as wrong:
+        options.wrong(name, str(wrong), HOW_NODES_ARE_WRITTEN)
+
+
 def parse_device(device: Device) -> tuple[Settings | None, list[Problem]]:
     """The settings of a device, and what is wrong with its address and options; None when that is fatal."""
     options = Options(device.options, device.name, device.row)
@@ -104,12 +120,16 @@ def parse_device(device: Device) -> tuple[Settings | None, list[Problem]]:
         options.duration_s("keepalive", KEEPALIVE_S, KEEPALIVE_S_MIN, KEEPALIVE_S_MAX),
         options.duration_s("skew_max", SKEW_S, SKEW_S_MIN, SKEW_S_MAX),
         options.text("namespace"),
+        options.text("root"),
+        options.text("type"),
         options.word("delivery", DELIVERIES[0], DELIVERIES) == DELIVERIES[0],
         options.word("register", "no", ("yes", "no")) == "yes",
         options.whole("batch", 0, 0, REQUEST_ITEMS_MAX),
         options.whole("queue", 0, 0, QUEUE_MAX),
         options.word("history", HISTORY[1], HISTORY),
     )
+    for name in ("root", "type"):
+        _check_node(options, name, settings.namespace)
     options.refuse_unknown()
     fatal = any(problem.fatal for problem in options.problems)
     return (None if fatal else settings), options.problems

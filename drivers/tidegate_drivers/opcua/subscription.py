@@ -32,6 +32,8 @@ READ_INSTEAD = frozenset(
         ua.StatusCodes.BadTooManySubscriptions,
     }
 )
+# In the place of a refusal, where a device is to be read in cycles.
+NOT_ASKED = ua.StatusCodes.BadServiceUnsupported
 TRIGGERS = {
     "status": ua.DataChangeTrigger.Status,
     "value": ua.DataChangeTrigger.StatusValue,
@@ -140,6 +142,9 @@ class Subscription:
         self.monitored = [0] * len(self.items)
         self.refused = [0] * len(self.items)
         self.version += 1
+        if not self.settings.subscribes:
+            self.refused = [node if isinstance(node, int) else NOT_ASKED for node in self.nodes]
+            return
         try:
             result = (await connection.call(request, ua.CreateSubscriptionResponse)).Parameters
         except ua.UaStatusCodeError as error:

@@ -65,6 +65,7 @@ async def begin(delivery: "Delivery", one: Subscription, connection: Connection,
         await discard(connection, [stray])
     delivery.reset(one)
     await one.create(connection)
+    await delivery.growth.listen(connection, one)
     if since_us:
         await delivery.missed(feed, one, connection, since_us, seen)
     else:

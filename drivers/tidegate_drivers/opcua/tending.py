@@ -15,9 +15,9 @@ from tidegate.model.gap import Gap, Why
 from tidegate_drivers.opcua.connection import Connection
 from tidegate_drivers.opcua.definitions import learn_unknown
 from tidegate_drivers.opcua.fallback import DISTRUST
+from tidegate_drivers.opcua.growth import Grown
 from tidegate_drivers.opcua.notifier import event_types, refresh
 from tidegate_drivers.opcua.reading import Reading
-from tidegate_drivers.opcua.resolve import resolve
 from tidegate_drivers.opcua.subscription import Subscription
 from tidegate_drivers.opcua.words import driver_error
 
@@ -38,15 +38,21 @@ class Tending:
         self._feed = feed
 
     async def run(self) -> None:
-        """Until cancelled. Raises DriverError when the connection is lost."""
+        """Until cancelled. Raises DriverError when the connection is lost, and Grown when there is more to tell."""
+        growth = self._delivery.growth
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._again())
                 group.create_task(self._refresh())
+                group.create_task(growth.describe(self._delivery, self._connection, self._feed))
+                for name in self._delivery.roster.wildcards:
+                    group.create_task(growth.follow(self._delivery, self._connection, self._feed, name))
                 for one in self._delivery.subscriptions:
                     group.create_task(self._read(one))
         except ExceptionGroup as errors:
             first = errors.exceptions[0]
+            if isinstance(first, Grown):
+                raise first from None
             raise driver_error("", first) if isinstance(first, Exception) else first from None
 
     async def _read(self, one: Subscription) -> None:
@@ -112,7 +118,8 @@ class Tending:
         which = sorted({*one.given_up, *gone})
         if not which or not one.id:
             return
-        found = await resolve(self._connection, [one.items[i].place for i in which])
+        items = [one.items[i] for i in which]
+        found = await self._delivery.roster.find(self._connection, one.device.name, items)
         there = [(i, node) for i, node in zip(which, found, strict=True)]
         await one.forget(self._connection, [i for i, _ in there if one.monitored[i] > 0])
         for i, node in there:
