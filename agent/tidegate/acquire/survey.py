@@ -2,6 +2,7 @@
 
     scan(address, wishes)    asks a bus who is there       its `notice` is shown, and agreed to, before `run` touches it
     listen(address, wishes)  only listens to a line
+    browse(device, wishes)   shows what a device has to be read, where it can tell that by itself: only Browsers have it
 
 A survey is an entry point of the group `tidegate.surveys`. What it tells are frozen dataclasses: their text is for
 people, their fields for machines.
@@ -9,7 +10,10 @@ people, their fields for machines.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from pathlib import Path
+from typing import ClassVar, Protocol, runtime_checkable
+
+from tidegate.model.device import Device
 
 SURVEY_CONTRACT = 1
 SURVEYS = "tidegate.surveys"
@@ -58,6 +62,33 @@ class Progress:
         return f"{self.done} of at most {self.most}  {self.where}"
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a device shows of itself, in the words of its tag tables. `path` are the names from where it began.
+
+    `kind` is the protocol's word for what it is, `made_of` for its type. `type` is that of a tag which reads it, ""
+    where it can't be read; `value` is for people. `writable` says what the device would allow, not what may be done.
+    """
+
+    path: tuple[str, ...]
+    kind: str
+    address: str
+    type: str = ""
+    unit: str = ""
+    range: tuple[float, float] | None = None
+    description: str = ""
+    writable: bool = False
+    value: str = ""
+    made_of: str = ""
+
+    def __str__(self) -> str:
+        within = "" if self.range is None else f"[{self.range[0]:g}, {self.range[1]:g}]"
+        value = " ".join(part for part in (f"= {self.value}" if self.value else "", self.unit, within) if part)
+        words = (self.made_of, self.type or self.kind, value, "writable" if self.writable else "", self.address)
+        name = self.path[-1] if self.path else "."
+        return "  ".join((f"{'  ' * len(self.path)}{name}", *(word for word in words if word)))
+
+
 Tell = Callable[[object], None]
 
 
@@ -98,4 +129,24 @@ class Survey(Protocol):
     @classmethod
     def listen(cls, address: str, wishes: Mapping[str, str]) -> Listener:
         """A listener on a line. Raises ValueError that says what is wrong."""
+        ...
+
+
+class Browse(Protocol):
+    """One browse, which has opened nothing yet."""
+
+    async def run(self, tell: Tell) -> None:
+        """Tell Entry by Entry, each before what is below it, and Note and Progress. Raises DriverError."""
+        ...
+
+
+@runtime_checkable
+class Browser(Protocol):
+    """What a survey offers besides, whose devices can tell what they have."""
+
+    def browse(self, device: Device, node: str, wishes: Mapping[str, str], folder: Path | None) -> Browse:
+        """A browse of what is below an address of a device, of all of it where that is empty.
+
+        `folder` is where its driver keeps things. Raises ValueError that says what is wrong.
+        """
         ...

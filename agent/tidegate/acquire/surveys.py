@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
 
-from tidegate.acquire.survey import SURVEY_CONTRACT, SURVEYS, Survey
+from tidegate.acquire.survey import SURVEY_CONTRACT, SURVEYS, Browser, Survey
 
 
 def surveys(points: Iterable[EntryPoint] | None = None) -> list[type[Survey]]:
@@ -30,3 +30,18 @@ def of_address(known: Iterable[type[Survey]], address: str, listening: bool) -> 
             return survey
     schemes = ", ".join(f"{scheme}://" for survey in usable for scheme in survey.schemes)
     raise ValueError(f"{address!r} has no known beginning; known are: {schemes or 'none, no survey is installed'}")
+
+
+def browser_of(known: Iterable[type[Survey]], address: str) -> Browser:
+    """The one that can browse a device at this address. Raises ValueError that lists what can be browsed."""
+    usable = [(survey.schemes, browser) for survey in known if (browser := _browser(survey)) is not None]
+    scheme, _, rest = address.partition("://")
+    for schemes, browser in usable:
+        if rest and scheme.lower() in schemes:
+            return browser
+    named = ", ".join(f"{scheme}://" for schemes, _ in usable for scheme in schemes)
+    raise ValueError(f"{address!r} can't be browsed; these can: {named or 'none, no such driver is installed'}")
+
+
+def _browser(survey: object) -> Browser | None:
+    return survey if isinstance(survey, Browser) else None

@@ -19,6 +19,7 @@ COMMANDS = {
     "plan": "Print what each bus will be asked, how long that takes, and whether it can hold its intervals.",
     "read": "Read machines once, and print what they answer.",
     "scan": "Ask a network or a serial line who is there.",
+    "browse": "Show what a machine has to be read, as a tree or as rows of a tag table.",
     "sniff": "Listen to a serial line, and show what its units are asked and say.",
     "orders": "Show a value in every type and byte order, and mark the plausible ones.",
     "write": "Show what a write would send to a machine (--dry-run); a real one does not exist yet.",

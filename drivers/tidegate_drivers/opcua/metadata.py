@@ -115,6 +115,11 @@ def _refined(tag: Tag, known: Described) -> Tag:
 
 async def read_some(connection: Connection, wanted: Sequence[tuple[Any, Any]]) -> list[Any]:
     """The value of each (node, attribute), None where there is none. Raises when the connection is lost."""
+    return [_value(one) for one in await read_data(connection, wanted)]
+
+
+async def read_data(connection: Connection, wanted: Sequence[tuple[Any, Any]]) -> list[Any]:
+    """The DataValue of each (node, attribute), None where it can't be read. Raises when the connection is lost."""
     values: list[Any] = []
     for some in batches(wanted, connection.limits.read):
         values += await _read_batch(connection, some)
@@ -139,11 +144,12 @@ async def _read_batch(connection: Connection, wanted: Sequence[tuple[Any, Any]])
             return [None]
         half = len(wanted) // 2
         return await _read_batch(connection, wanted[:half]) + await _read_batch(connection, wanted[half:])
-    return [one.Value.Value if one.Value is not None and _usable(one) else None for one in results]
+    return list(results)
 
 
-def _usable(one: Any) -> bool:
-    return one.StatusCode is None or not one.StatusCode.value >> 31
+def _value(one: Any) -> Any:
+    usable = one is not None and one.Value is not None and (one.StatusCode is None or not one.StatusCode.value >> 31)
+    return one.Value.Value if usable else None
 
 
 async def _attributes(connection: Connection, nodes: Sequence[Any]) -> list[list[Any]]:

@@ -100,7 +100,7 @@ async def _rest(connection: Connection, found: list[References], points: dict[in
             request = ua.BrowseNextRequest()
             request.Parameters.ReleaseContinuationPoints = full
             request.Parameters.ContinuationPoints = [points[index] for index in some]
-            answer = await connection.call(request, ua.BrowseNextResponse)
+            answer = (await connection.call(request, ua.BrowseNextResponse)).Parameters
             for index, result in zip(some, answer.Results if not full else [], strict=False):
                 before = len(found[index].found)
                 if _take(found[index], result):
