@@ -63,7 +63,7 @@ def test_what_is_found_is_told_with_the_rows_and_commands_that_come_next(machine
         "-> For the device list; write its tag table, or a profile, into table:",
         "   name,table,address,unit",
         f"   device1,,{address},1",
-        "-> To find out which profile is theirs:",
+        "-> To learn more of them:",
         f"   tidegate profile identify {address} --unit 1",
     ] == ran.stdout.splitlines()
     assert "which only reads" in ran.stderr

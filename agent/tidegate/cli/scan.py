@@ -104,6 +104,6 @@ def _advise(found: list[Found], whole: bool) -> None:
         unit = "" if one.unit is None else str(one.unit)
         cells = [one.options.get(name, "") for name in columns]
         click.echo("   " + ",".join((f"device{number}", "", one.address, unit, *cells)))
-    click.echo("-> To find out which profile is theirs:")
+    click.echo("-> To learn more of them:")
     for one in found:
         click.echo(f"   {one.next}")

@@ -84,7 +84,7 @@ def parse_url(address: str) -> tuple[str, int, str]:
     except ValueError:
         raise ValueError(f"{address!r} has no port from 1 to 65535") from None
     if not split.hostname or port == 0:
-        raise ValueError(f"{address!r} names no host" if port else f"{address!r} has no port from 1 to 65535")
+        raise ValueError(f"{address!r} has no port from 1 to 65535" if port == 0 else f"{address!r} names no host")
     return split.hostname, port or PORT, split.path.rstrip("/") + (f"?{split.query}" if split.query else "")
 
 
