@@ -154,7 +154,7 @@ def test_a_port_that_is_not_there_is_told() -> None:
     [
         (("tcp://10.0.0.0/8",), "more than 4096; --large allows it"),
         (("tcp://10.0.0.1", "--units", "999"), "unit ids go from 0 to 255"),
-        (("opc.tcp://10.0.0.1",), "known are: tcp://, rtu://, ascii://"),
+        (("s7://10.0.0.1",), "known are: tcp://, rtu://, ascii://"),
         (("10.0.0.1",), "known are: tcp://"),
     ],
 )

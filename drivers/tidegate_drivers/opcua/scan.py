@@ -16,10 +16,11 @@ from asyncua import Client, ua
 from cryptography import x509
 
 from tidegate.acquire.survey import Found, Note, Progress, Tell
+from tidegate.errors import NotConnected
 from tidegate.model.option import Options
 from tidegate_drivers.opcua.settings import PORT, SCHEME, TIMEOUT_S, TIMEOUT_S_MAX, TIMEOUT_S_MIN, parse_url
 from tidegate_drivers.opcua.units import clean
-from tidegate_drivers.opcua.words import driver_error
+from tidegate_drivers.opcua.words import words
 
 # Of what a server tells, so much is looked at.
 ENDPOINTS_MAX, SERVERS_MAX, TEXT_LETTERS_MAX = 100, 50, 120
@@ -54,7 +55,7 @@ class ServerScan:
             async with asyncio.timeout((QUESTIONS + 2) * self._timeout_s):
                 servers, endpoints = await self._ask(client, tell)
         except Exception as error:
-            raise driver_error("", error) from None
+            raise NotConnected("", f"{self._url} did not tell how it may be spoken to: {words(error)}") from None
         finally:
             client.disconnect_socket()
         here = _of_here(endpoints)
