@@ -28,8 +28,15 @@ EVIDENCE = {"vendor document", "two sources", "single source", "bench"}
 
 def configuration(folder: Path, profile: str) -> Config:
     path = folder / "gateway.toml"
-    path.write_text(CONFIGURATION.format(profile=profile))
+    opcua = "driver" in tomllib.loads(manifest(profile))
+    text = CONFIGURATION.format(profile=profile)
+    path.write_text(text.replace("tcp://127.0.0.1:502", "opc.tcp://127.0.0.1:4840") if opcua else text)
     return load(path, {})
+
+
+def manifest(profile: str) -> str:
+    folder = resources.files("tidegate_profiles").joinpath("devices", *profile.partition("@")[0].split("/"))
+    return folder.joinpath("profile.toml").read_text()
 
 
 def wire(folder: Path, profile: str) -> dict[str, str]:
@@ -49,8 +56,7 @@ def test_a_profile_passes_the_check(tmp_path: Path, profile: str) -> None:
 
 @pytest.mark.parametrize("profile", profiles())
 def test_a_profile_names_its_device_and_its_sources(profile: str) -> None:
-    text = resources.files("tidegate_profiles").joinpath("devices", *profile.split("/"), "profile.toml").read_text()
-    tree: dict[str, Any] = tomllib.loads(text)
+    tree: dict[str, Any] = tomllib.loads(manifest(profile))
 
     assert {"vendor", "model", "description", "set", "evidence", "sources"} <= tree.keys()
     assert tree["evidence"] in EVIDENCE

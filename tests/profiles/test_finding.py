@@ -17,7 +17,7 @@ from tidegate.profiles.finding import Finding, find
 from tidegate.profiles.firmware import key
 from tidegate.profiles.identity import Ask, Place, Step, Wanted
 from tidegate.profiles.likeness import likeness, version_of
-from tidegate.profiles.profile import Profile
+from tidegate.profiles.profile import MODBUS, Profile
 from tidegate.profiles.shelf import Shelf
 from tidegate.profiles.simulated import Server, Simulated
 
@@ -30,7 +30,7 @@ def reader(folder: Path | None = None) -> ProfileReader:
 
 def known(folder: Path | None = None) -> list[Profile]:
     found = [reader(folder).profile(name) for name in Shelf(folder).names()]
-    return [profile for profile in found if profile is not None]
+    return [profile for profile in found if profile is not None and profile.driver == MODBUS]
 
 
 def asked(profiles: list[Profile], port: int, unit: int = 1) -> Finding:

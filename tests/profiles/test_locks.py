@@ -17,7 +17,7 @@ from tidegate.model.device import Device
 from tidegate.profiles import trial
 from tidegate.profiles.likeness import likeness
 from tidegate.profiles.locks import Locks, NotLocked
-from tidegate.profiles.profile import Profile
+from tidegate.profiles.profile import MODBUS, Profile
 from tidegate.profiles.seen import FILE, Entry, SeenFile
 from tidegate.profiles.shelf import Shelf
 from tidegate.profiles.simulated import Simulated
@@ -25,7 +25,8 @@ from tidegate_drivers.modbus.driver import ModbusDriver
 
 Folder = Callable[..., Path]
 B23 = "abb/b23@any"
-SETS = [one for name in Shelf().names() for one in open_all(Shelf(), name) if one.profile.identity]
+SETS = [one for name in Shelf().names() for one in open_all(Shelf(), name) if one.profile.identity
+        and one.profile.driver == MODBUS]  # fmt: skip
 
 
 class Kept:

@@ -35,9 +35,11 @@ ABSENT = {
 
 
 def read_sets() -> Iterator[tuple[str, str, str, str]]:
-    """Folder, word order, registers' file and vectors' file of every shipped set, read without Tidegate."""
+    """Folder, word order, registers' and vectors' files of every shipped set with registers, read without Tidegate."""
     for name in Shelf().names():
         tree = tomllib.loads((DEVICES / name / "profile.toml").read_text())
+        if "driver" in tree:
+            continue
         for one in tree.get("set", [{}]):
             order = {**tree.get("table", {}), **one.get("table", {})}["order"]
             yield name, order, one.get("registers", REGISTERS_FILE), one.get("vectors", VECTORS_FILE)

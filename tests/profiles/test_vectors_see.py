@@ -11,7 +11,7 @@ from tidegate.config.problems import Problems
 from tidegate.config.profiles import ProfileReader
 from tidegate.model.tag import Scale, Tag, Type
 from tidegate.profiles import trial
-from tidegate.profiles.profile import Bus
+from tidegate.profiles.profile import MODBUS, Bus
 from tidegate.profiles.shelf import Shelf
 from tidegate.profiles.vectors import Vector
 
@@ -20,7 +20,8 @@ OTHERS = {**SIGNS, **{unsigned: signed for signed, unsigned in SIGNS.items()}}
 ORDERS = {"ABCD": "CDAB", "CDAB": "ABCD"}
 FUNCTIONS = {"holding": "input", "input": "holding"}
 SETS = [(profile.name, one.name) for name in Shelf().names()
-        if (profile := ProfileReader(Shelf(), Problems()).profile(name)) for one in profile.sets]  # fmt: skip
+        if (profile := ProfileReader(Shelf(), Problems()).profile(name)) and profile.driver == MODBUS
+        for one in profile.sets]  # fmt: skip
 
 Change = Callable[[Tag], Tag | None]
 

@@ -15,11 +15,13 @@ from tidegate.errors import ConfigError
 from tidegate.model.device import Device
 from tidegate.model.tag import Tag, TagTable
 from tidegate.profiles.difference import Register, registers
-from tidegate.profiles.profile import NoSet, Profile, RegisterSet
+from tidegate.profiles.profile import MODBUS, NoSet, Profile, RegisterSet
 from tidegate.profiles.shelf import Shelf, split
 from tidegate.profiles.vectors import Vector
 
-DRIVER = "modbus"
+DRIVER = MODBUS
+# An address of each driver that has profiles; nothing is opened there.
+ADDRESSES = {MODBUS: "tcp://127.0.0.1:502", "opcua": "opc.tcp://127.0.0.1:4840"}
 
 from_folder = click.option(
     "--from", "folder", type=click.Path(path_type=Path, exists=True, file_okay=False),
@@ -40,10 +42,15 @@ class Opened:
 
 
 def modbus() -> type[Driver]:
-    """The driver of all profiles. Raises ClickException when it is not installed."""
-    found = drivers().get(DRIVER)
+    """The driver of all profiles that have registers. Raises ClickException when it is not installed."""
+    return driver_of(MODBUS)
+
+
+def driver_of(name: str) -> type[Driver]:
+    """The driver that reads devices of a profile. Raises ClickException when it is not installed."""
+    found = drivers().get(name)
     if found is None:
-        raise click.ClickException(f"the driver {DRIVER} is not installed: `tidegate doctor` says why")
+        raise click.ClickException(f"the driver {name} is not installed: `tidegate doctor` says why")
     return found
 
 
@@ -86,19 +93,20 @@ def _profile(shelf: Shelf, reader: ProfileReader, problems: Problems, name: str)
 
 def _read(reader: ProfileReader, problems: Problems, profile: Profile, one: RegisterSet) -> Opened:
     """One set with all its files, as the driver understands it. Raises ConfigError, for warnings too."""
-    tags, vectors = reader.tags(profile, one), reader.vectors(profile, one)
+    tags = reader.tags(profile, one)
+    vectors = reader.vectors(profile, one) if profile.driver == MODBUS else ()
     options = {key: default.text for key, default in reader.device(profile).items()}
     found = [*problems.faults, *problems.warnings]
     if not found and tags is not None:
         device = _device(profile, tags.tags.tags, options)
-        file = shown(profile.name, one.registers)
-        found = [replace(problem, file=problem.file or file) for problem in modbus().check([device])]
+        file, driver = shown(profile.name, one.registers), driver_of(profile.driver)
+        found = [replace(problem, file=problem.file or file) for problem in driver.check([device])]
         if not found:
-            wires = registers(tags.tags.tags, modbus().describe(device))
+            wires = registers(tags.tags.tags, driver.describe(device))
             return Opened(profile, one, tags, options, vectors, tuple(wires))
     raise ConfigError(found)
 
 
 def _device(profile: Profile, tags: Sequence[Tag], options: dict[str, str]) -> Device:
-    unit = profile.bus.unit
-    return Device(profile.name, DRIVER, "tcp://127.0.0.1:502", unit, TagTable(profile.name, tuple(tags)), (), options)
+    unit, table = profile.bus.unit, TagTable(profile.name, tuple(tags))
+    return Device(profile.name, profile.driver, ADDRESSES[profile.driver], unit, table, (), options)

@@ -14,10 +14,10 @@ from tidegate.cli.profile_wire import identify, simulate
 from tidegate.errors import ConfigError
 from tidegate.model.tag import Tag
 from tidegate.plural import counted
-from tidegate.profiles import trial
+from tidegate.profiles import nameplates, trial
 from tidegate.profiles.difference import differences
 from tidegate.profiles.identity import Step
-from tidegate.profiles.profile import describe
+from tidegate.profiles.profile import MODBUS, Profile, describe
 from tidegate.profiles.shelf import Shelf, split
 from tidegate.profiles.vectors import untried
 
@@ -123,10 +123,7 @@ def test(names: tuple[str, ...], every: bool, folder: Path | None) -> None:
     tags = sum(len(one.tags.tags.tags) for one in sets)
     wrong = bare = unknown = loose = 0
     for one in sets:
-        misses = asyncio.run(_try(one))
-        without = untried(one.tags.tags.tags, one.vectors)
-        lost = asyncio.run(trial.recognised(modbus(), profiles, one.profile, one.set, one.vectors))
-        slack = asyncio.run(trial.locked(modbus(), one.profile, one.set, one.vectors))
+        misses, without, lost, slack = _tried(one, profiles)
         _echo_set(one, misses, without, [fault for fault in (lost, slack) if fault])
         wrong, bare, unknown = wrong + len(misses), bare + len(without), unknown + bool(lost)
         loose += bool(slack)
@@ -154,8 +151,19 @@ def _open_some(shelf: Shelf, names: Sequence[str]) -> tuple[list[Opened], int]:
     return sets, broken
 
 
-async def _try(one: Opened) -> list[trial.Miss]:
-    return await trial.run(modbus(), one.tags.tags.tags, one.options, one.profile.bus, one.vectors)
+def _tried(one: Opened, profiles: Sequence[Profile]) -> tuple[list[trial.Miss], Sequence[str], str, str]:
+    """What is read wrongly, tags without a vector, why it is not recognised, and why it is not locked.
+
+    What has no registers is asked who it is, and no more.
+    """
+    profile, chosen = one.profile, one.set
+    if profile.driver != MODBUS:
+        lost, slack = asyncio.run(nameplates.tried(profiles, profile, chosen))
+        return [], [], lost, slack
+    misses = asyncio.run(trial.run(modbus(), one.tags.tags.tags, one.options, profile.bus, one.vectors))
+    lost = asyncio.run(trial.recognised(modbus(), profiles, profile, chosen, one.vectors))
+    slack = asyncio.run(trial.locked(modbus(), profile, chosen, one.vectors))
+    return misses, untried(one.tags.tags.tags, one.vectors), lost, slack
 
 
 def _echo_set(one: Opened, misses: Sequence[trial.Miss], without: Sequence[str], lost: Sequence[str]) -> None:

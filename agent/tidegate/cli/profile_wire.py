@@ -83,7 +83,7 @@ def identify(address: str, unit: int | None, timeout: float, settings: tuple[str
 
 
 async def _identify(shelf: Shelf, device: Device) -> tuple[Finding, int, int]:
-    profiles = open_profiles(shelf)
+    profiles = [profile for profile in open_profiles(shelf) if profile.driver == DRIVER]
     async with Conversation(modbus()([device], Clock()), device.name) as conversation:
         asker = Asker(conversation.ask)
         finding = await find(profiles, asker)

@@ -124,8 +124,11 @@ class DeviceReader:
         # Text of the TOML file has been filled in already.
         cells = _Cells(file, row, inline, self._placeholders, self._problems)
         name = cells.name()
-        driver = row.text("driver") or DRIVER
         kind = self._kind(cells)
+        driver = row.text("driver") or (kind and kind.driver) or DRIVER
+        if kind and kind.driver and kind.driver != driver:
+            what = f"the profile of its table is read by {kind.driver}, and not by {driver}"
+            cells.fault("driver", what, f"Write {kind.driver}, or leave it empty")
         label = cells.read("label", quantities.label, None) or self._source.document.gateway.label
         wide = self._source.document.drivers.get(driver, {})
         defaults = dict(kind.line) if kind else {}

@@ -23,7 +23,8 @@ class Kind:
     """What devices of one table have in common: their tags, defaults for the devices' own options, their usual unit.
 
     `line` are settings of the line that hold where nothing else says them.
-    `profile` is the profile and set of registers that they are of, where that says how they can be asked.
+    `profile` is the profile and set of registers that they are of, where that says how they can be asked. `driver` is
+    who reads them, "" where the table does not say.
     """
 
     tags: TagList
@@ -31,6 +32,7 @@ class Kind:
     unit: int | None = None
     line: Mapping[str, Default] = field(default_factory=dict)
     profile: str = ""
+    driver: str = ""
 
 
 class Tables:
@@ -100,7 +102,8 @@ class Tables:
         if found is None:
             return None
         asked = f"{name}{CHOICE}{chosen.name}" if profile.identity else ""
-        return Kind(found.tags, self._reader.device(profile), profile.bus.unit, self._reader.line(profile), asked)
+        device, line = self._reader.device(profile), self._reader.line(profile)
+        return Kind(found.tags, device, profile.bus.unit, line, asked, profile.driver)
 
 
 def profiles() -> list[str]:

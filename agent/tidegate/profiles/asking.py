@@ -1,10 +1,12 @@
 """Asks one unit who it is: functions 3, 4, 17 and 43/14, which only read, and no other, one at a time.
 
-It knows no wire: requests and replies are Modbus PDUs, and go through the driver, whatever its transport. A device that
-nobody knows yet may stay silent, refuse or hang up, and none of that is a fault.
+It knows no wire: requests and replies are Modbus PDUs, or what an OPC UA driver takes for one, and go through the
+driver, whatever its transport. A device that nobody knows yet may stay silent, refuse or hang up, and none of that is a
+fault.
 """
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Mapping
 from struct import Struct
 
@@ -16,6 +18,8 @@ READ_HOLDING, READ_INPUT, SERVER_ID, ENCAPSULATED = 3, 4, 17, 43
 DEVICE_ID, BASIC, MORE_FOLLOWS = 14, 1, 0xFF
 
 PAUSE_S = 0.05
+# What an OPC UA driver is asked, and answers as JSON.
+NAMEPLATE = b'{"ask":"machine"}'
 # Objects of the basic category come in one reply, or few; a device that sends more and more is not believed.
 REPLIES_MAX = 8
 # Refusals that say that there is no such function, address or value; others are of the moment.
@@ -69,6 +73,17 @@ class Asker:
                 break
             first = reply[5]
         return found or None
+
+    async def machine(self) -> Mapping[str, str] | None:
+        """The nameplate of an OPC UA machine: type, vendor, product, revision. Raises as `ask`."""
+        reply = await self._ask(NAMEPLATE)
+        try:
+            said = json.loads(reply) if reply is not None else None
+        except ValueError:
+            return None
+        if not isinstance(said, dict):
+            return None
+        return {word: text for word, text in said.items() if isinstance(word, str) and isinstance(text, str)}
 
     async def _ask(self, request: bytes) -> bytes | None:
         self.asked += 1

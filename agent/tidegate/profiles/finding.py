@@ -74,6 +74,8 @@ class _Questions:
             return None if text is None else {"answer": text}
         if ask == Ask.SUNSPEC:
             return await self._sunspec()
+        if ask == Ask.MACHINE:
+            return await self._asker.machine()
         assert place is not None
         words = await self._asker.registers(place.function, place.address, place.count)
         return None if words is None else {"answer": place.text(words)}

@@ -1,7 +1,8 @@
 """Identity: what to ask a device that may be anything, what answer tells a model, and how its firmware is read.
 
-Every question only reads: function 43/14 (device identification), 17 (report server id), 3 and 4 (registers), and the
-SunSpec marker with its first model. It knows no connection: who asks gives the answers in.
+Every question only reads. Of Modbus: function 43/14 (device identification), 17 (report server id), 3 and 4
+(registers), and the SunSpec marker with its first model; of OPC UA: the nameplate of a machine. It knows no connection:
+who asks gives the answers in.
 """
 
 import re
@@ -26,6 +27,7 @@ class Ask(StrEnum):
     SERVER_ID = "server id"
     REGISTERS = "registers"
     SUNSPEC = "sunspec"
+    MACHINE = "machine"
 
 
 # The parts of each answer that a pattern may be given for.
@@ -34,6 +36,7 @@ FIELDS = {
     Ask.SERVER_ID: ("answer",),
     Ask.REGISTERS: ("answer",),
     Ask.SUNSPEC: ("vendor", "product", "revision"),
+    Ask.MACHINE: ("type", "vendor", "product", "revision"),
 }
 
 

@@ -130,7 +130,8 @@ class Locks:
         if fit:
             return f"As far as is known {device.profile} is for it, too: compare a few values, then: {accept}"
         if fits is None:
-            found = await find(list(self._profiles.values()), Asker(ask), in_any_case=False)
+            others = [profile for profile in self._profiles.values() if profile.driver == device.driver]
+            found = await find(others, Asker(ask), in_any_case=False)
             fits = next((match for match in found.matches if match.set is not None), None)
         if fits is None or fits.set is None:
             return f"No profile is for it: correct `table` of the device, or, if its values are right: {accept}"

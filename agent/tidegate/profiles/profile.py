@@ -10,6 +10,7 @@ from tidegate.profiles.identity import Step, Wanted
 PROFILE_FILE, REGISTERS_FILE, VECTORS_FILE = "profile.toml", "registers.csv", "vectors.csv"
 # The column of registers.csv that is no tag's: which of the sources a register was taken from.
 SOURCE_COLUMN = "source"
+MODBUS = "modbus"
 
 
 class Evidence(StrEnum):
@@ -86,7 +87,8 @@ class RegisterSet:
 class Profile:
     """One model, or several that share their registers. `name` is `vendor/model`, as its folder is called.
 
-    `table` and `device` are texts that stand for columns of its tags, and for options of its devices.
+    `table` and `device` are texts that stand for columns of its tags, and for options of its devices. `driver` is who
+    reads it; only Modbus has registers, and so golden vectors.
     """
 
     name: str
@@ -101,6 +103,7 @@ class Profile:
     bus: Bus
     table: tuple[tuple[str, str], ...]
     device: tuple[tuple[str, str], ...]
+    driver: str = MODBUS
 
     def choose(self, wanted: str = "") -> RegisterSet:
         """The set of a name or a firmware; without either the only one, or the one that stands for all others.

@@ -8,13 +8,14 @@ from tidegate.errors import Problem
 from tidegate.model.option import duration_s
 from tidegate.profiles.firmware import HOW_TO_WRITE, Range
 from tidegate.profiles.identity import FIELDS, Ask, Kind, Place, Step, Wanted
-from tidegate.profiles.profile import REGISTERS_FILE, VECTORS_FILE, Bus, Evidence, Profile, RegisterSet, Source
+from tidegate.profiles.profile import MODBUS, REGISTERS_FILE, VECTORS_FILE, Bus, Evidence, Profile, RegisterSet, Source
 
 Path = tuple[str | int, ...]
 
 KEYS = {
     "": (
-        "vendor", "model", "aliases", "description", "evidence", "sources", "set", "identity", "bus", "table", "device",
+        "vendor", "model", "aliases", "description", "evidence", "driver", "sources", "set", "identity", "bus", "table",
+        "device",
     ),
     "sources": ("id", "document", "revision", "place"),
     "set": ("name", "firmware", "registers", "vectors", "table", "models", "note"),
@@ -76,6 +77,7 @@ class _Reader:
             self._bus(self._section((), tree, "bus")),
             self._pairs(("table",), self._section((), tree, "table")),
             self._pairs(("device",), self._section((), tree, "device")),
+            self._text((), tree, "driver", MODBUS),
         )
 
     def _source(self, path: Path, entry: Mapping[str, Any]) -> Source:

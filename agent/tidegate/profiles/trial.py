@@ -86,7 +86,9 @@ async def recognised(
     async with Server(device) as server:
         asked = stranger(driver.name, f"tcp://127.0.0.1:{server.port}", 1, {})
         async with Conversation(driver([asked], Clock()), asked.name) as conversation:
-            found = await find(profiles, Asker(conversation.ask, 0.0))
+            found = await find(
+                [other for other in profiles if other.driver == driver.name], Asker(conversation.ask, 0.0)
+            )
     others = [match.profile.name for match in found.matches if match.profile.name != profile.name]
     mine = next((match for match in found.matches if match.profile.name == profile.name), None)
     if mine is None:

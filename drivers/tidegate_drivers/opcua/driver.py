@@ -16,7 +16,7 @@ from tidegate.model.frame import Frame
 from tidegate.model.refused import RefusedTag
 from tidegate.model.written import Written
 from tidegate_drivers.opcua import config
-from tidegate_drivers.opcua.items import parse_tag
+from tidegate_drivers.opcua.items import RELATIVE, parse_tag
 from tidegate_drivers.opcua.settings import parse_device, parse_url
 
 if TYPE_CHECKING:
@@ -58,7 +58,9 @@ class OpcuaDriver:
         for tag in device.table.tags:
             place, _, problems = parse_tag(tag, settings.namespace if settings else "")
             wrong = "; ".join(problem.what for problem in problems)
-            lines.append(str(place) if place else wrong or f"all that is at {tag.address}")
+            relative = place is not None and place.kind == RELATIVE
+            where = f"{tag.address} of its object" if relative else str(place)
+            lines.append(where if place else wrong or f"all that is at {tag.address}")
         return lines
 
     @classmethod
@@ -86,6 +88,10 @@ class OpcuaDriver:
     async def read(self, group: Group) -> Frame:
         """One frame with a reading of every tag of the group; see Driver.read."""
         return await self._opened(group.device).read(group)
+
+    async def ask(self, device: str, request: bytes) -> bytes:
+        """Who a device's machine says it is; see Asking.ask and machine.py."""
+        return await self._opened(device).ask(device, request)
 
     async def subscribe(self, groups: Sequence[Group], sink: Feed) -> None:
         """Deliver what the server tells of these groups; see delivery.py."""

@@ -1,6 +1,6 @@
 """Machine: the object of a companion type on a server, and its nameplate (OPC 40001-1 §8, OPC 10000-100 §4.5).
 
-Objects ──▶ Machines, where the server has them (Machinery), else whatever is below Objects
+Machines, where the server has them (Machinery), else whatever is below Objects
    └── the only object of the wanted type, or of one derived from it ──▶ Identification ──▶ Manufacturer, Model, …
 """
 
@@ -13,7 +13,7 @@ from tidegate.model.status import BAD_CONFIGURATION_ERROR, is_bad
 from tidegate_drivers.opcua.address import Place
 from tidegate_drivers.opcua.asking import Asking, Found
 from tidegate_drivers.opcua.connection import Connection
-from tidegate_drivers.opcua.resolve import node_of, place_of
+from tidegate_drivers.opcua.resolve import node_of, place_of, resolve
 from tidegate_drivers.opcua.variants import identifier_of
 from tidegate_drivers.opcua.variants import node_of as asyncua_node
 from tidegate_drivers.opcua.wire import Identifier
@@ -22,10 +22,12 @@ MACHINERY = "http://opcfoundation.org/UA/Machinery/"
 MACHINES = Place(MACHINERY, "i", "1001")
 OBJECTS, HIERARCHICAL, TYPE_DEFINITION, SUBTYPE, VALUE = Identifier(0, 85), 33, 40, 45, 13
 # Machines stand near the top; what lies deeper is a part of one.
-DEPTH_MAX, OBJECTS_MAX, TYPES_MAX = 3, 2000, 32
+DEPTH_MAX, OBJECTS_MAX, TYPES_MAX = 5, 2000, 32
 # The words of a nameplate, and the BrowseNames that have them.
 NAMES = {"vendor": "Manufacturer", "product": "Model", "revision": "SoftwareRevision", "serial": "SerialNumber"}
 PARTS = ("Identification",)
+# The server's own words, below its BuildInfo (OPC 10000-5 §7.8).
+BUILD_INFO = (("vendor", Identifier(0, 2263)), ("product", Identifier(0, 2261)), ("revision", Identifier(0, 2264)))
 CANDIDATES_TOLD_MAX = 8
 QUESTION = b'{"ask":"machine"}'
 
@@ -67,12 +69,16 @@ async def find_machine(connection: Connection, device: str, wanted: Place) -> Pl
     raise Refused(device, what, BAD_CONFIGURATION_ERROR)
 
 
-async def nameplate(connection: Connection, root: Place) -> Nameplate:
-    """What the machine at a place says of itself. Raises InvalidReply when the place is not there."""
-    node = node_of(root, connection.namespaces)
-    if isinstance(node, int) or root.path:
+async def nameplate(connection: Connection, root: Place | None) -> Nameplate:
+    """What the machine at a place says of itself; None: the server itself. Raises InvalidReply when it is not there."""
+    asking = connection.asking
+    if root is None:
+        said = await _said(asking, dict(BUILD_INFO))
+        return Nameplate("", **said)
+    [node] = await resolve(connection, [root])
+    if isinstance(node, int):
         raise InvalidReply("", f"{root} is no node of the server")
-    asking, at = connection.asking, identifier_of(node)
+    at = identifier_of(node)
     types = (await asking.browse([at], TYPE_DEFINITION))[0]
     own = (await asking.browse([at], HIERARCHICAL))[0]
     parts = [one for one in own if one.name in PARTS]
@@ -80,10 +86,15 @@ async def nameplate(connection: Connection, root: Place) -> Nameplate:
     # What Identification says goes before what stands at the machine itself.
     named = {one.name: one.node for one in [*own, *(one for some in inner for one in some)]}
     words = {word: named[name] for word, name in NAMES.items() if name in named}
-    samples = await asking.read(list(words.values()), VALUE) if words else []
-    said = {word: _text(one.datum.content) for word, one in zip(words, samples, strict=True) if not is_bad(one.status)}
+    said = await _said(asking, words)
     kind = place_of_identifier(connection, types[0].node) if types else None
     return Nameplate(str(kind) if kind is not None else "", **said)
+
+
+async def _said(asking: Asking, words: dict[str, Identifier]) -> dict[str, str]:
+    """The texts of some nodes, by word."""
+    samples = await asking.read(list(words.values()), VALUE) if words else []
+    return {word: _text(one.datum.content) for word, one in zip(words, samples, strict=True) if not is_bad(one.status)}
 
 
 def place_of_identifier(connection: Connection, node: Identifier) -> Place | None:
@@ -94,7 +105,11 @@ def place_of_identifier(connection: Connection, node: Identifier) -> Place | Non
 async def _of_type(connection: Connection, asking: Asking, wanted: Identifier) -> list[Found]:
     """Objects near the top whose type is the wanted one, or derived from it; not those within others of them."""
     machines = node_of(MACHINES, connection.namespaces)
-    start = OBJECTS if isinstance(machines, int) else identifier_of(machines)
+    known = [] if isinstance(machines, int) else await _below(asking, identifier_of(machines), wanted)
+    return known or await _below(asking, OBJECTS, wanted)
+
+
+async def _below(asking: Asking, start: Identifier, wanted: Identifier) -> list[Found]:
     fitting: dict[Identifier, bool] = {}
     seen: set[Identifier] = {start}
     found: list[Found] = []

@@ -20,6 +20,7 @@ from tidegate_drivers.opcua.fallback import DISTRUST
 from tidegate_drivers.opcua.framer import Framer
 from tidegate_drivers.opcua.joined import joined
 from tidegate_drivers.opcua.learning import learn
+from tidegate_drivers.opcua.machine import QUESTION, nameplate
 from tidegate_drivers.opcua.marks import Marks
 from tidegate_drivers.opcua.reading import Reading
 from tidegate_drivers.opcua.roster import Roster
@@ -94,6 +95,19 @@ class Session:
         except DriverError as error:
             connection.lose(error.what)
             raise
+
+    async def ask(self, device: str, request: bytes) -> bytes:
+        """The nameplate of a device's object; of a device that needs none, what the server says of itself."""
+        if request != QUESTION:
+            raise ValueError(f"an OPC UA server is only asked {QUESTION.decode()}")
+        connection = self._now(device)
+        if device in self._roster.rootless:
+            raise NoAnswer(device, self._roster.rootless[device])
+        try:
+            async with asyncio.timeout(self._first.timeout_s):
+                return (await nameplate(connection, self._roster.root(device))).document
+        except Exception as error:
+            raise driver_error(device, error) from None
 
     def refused(self) -> Mapping[str, tuple[RefusedTag, ...]]:
         """By device the tags whose nodes the server won't give."""
