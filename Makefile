@@ -12,7 +12,7 @@ export PYTHON
 export PATH := $(PATH):/usr/sbin:/sbin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check build mutations try-unit wheel lock wheels install uninstall campaign-kill campaign-outage campaign-power campaign-disk campaign-clock campaign-copies campaign-broker campaign-modbus campaign-rtu campaign-opcua campaign-all interop-modbus soak bench bench-modbus golden profiles clean
+.PHONY: help demo test check build mutations try-unit wheel lock wheels install uninstall campaign-kill campaign-outage campaign-power campaign-disk campaign-clock campaign-copies campaign-broker campaign-modbus campaign-rtu campaign-opcua campaign-all interop-modbus interop-opcua soak bench bench-modbus golden profiles clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 20
@@ -84,6 +84,9 @@ campaign-all: $(VENV)/tested ## every campaign at CI size, in at most 20 minutes
 
 interop-modbus: $(VENV)/tested ## Modbus peers that others have written, over every transport that each has
 	@$(BIN)/python -m tests.campaigns.interop
+
+interop-opcua: $(VENV)/tested ## OPC UA servers that others have written: types, browsing, events, structures, policies, history
+	@$(BIN)/python -m tests.campaigns.interop_opcua
 
 soak: $(VENV)/tested ## a day in fast-forward (HOURS=24), then the whole gateway with faults for SECONDS=600: nothing grows, nothing is lost
 	@$(BIN)/python -m tests.campaigns.day $(HOURS)

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
@@ -46,11 +47,11 @@ PEERS = (
 )
 
 
-def run() -> list[tuple[str, str, str]]:
+def run(peers: Sequence[Peer] = PEERS) -> list[tuple[str, str, str]]:
     """File, name and what became of each test: "" = passed, else why not."""
     with tempfile.TemporaryDirectory(prefix="tidegate-interop-") as folder:
         told = Path(folder) / "told.xml"
-        files = sorted({peer.tests for peer in PEERS})
+        files = sorted({peer.tests for peer in peers})
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={told}", *files]
         subprocess.run(command, cwd=ROOT, timeout=DEADLINE_S, check=False)
         cases = list(ElementTree.parse(told).iter("testcase"))
@@ -62,10 +63,10 @@ def run() -> list[tuple[str, str, str]]:
     return found
 
 
-def judge(found: list[tuple[str, str, str]]) -> list[Finding]:
+def judge(found: list[tuple[str, str, str]], peers: Sequence[Peer] = PEERS) -> list[Finding]:
     """A finding a peer. One of which nothing was checked does not hold; what a peer itself can't do is said."""
     findings = []
-    for peer in PEERS:
+    for peer in peers:
         told = [why for path, name, why in found if path == peer.tests and peer.word in name]
         passed = sum(not why for why in told)
         others = Counter(why for why in told if why)
