@@ -75,6 +75,8 @@ class Subscription:
         self.fresh = False
         # How often it was taken over, or went on, without having told anything since.
         self.tries = 0
+        # What the buffer had of what a process before did not acknowledge, until all of that was told again.
+        self.seen: set[tuple[int, int | str]] = set()
         self.recent: deque[int] = deque(maxlen=RECENT)
         # The id of one that was left half made, and is to be forgotten by the server.
         self.stray = 0

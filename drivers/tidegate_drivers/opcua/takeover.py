@@ -47,19 +47,18 @@ async def begin(delivery: "Delivery", one: Subscription, connection: Connection,
 
     Raises as Connection.call does, where nothing can be had.
     """
-    seen: Seen = set()
     if mark is not None:
-        seen = await _taken_up(delivery, one, connection, feed, mark)
+        one.seen = await _taken_up(delivery, one, connection, feed, mark)
     await _distrusted(one, connection)
     if one.id:
         one.tries += 1
         one.fresh = False
         if connection.resumed and one.session == connection.name:
             return
-        if await _transferred(delivery, one, connection, feed, seen, mark is None or mark.whole):
-            one.session = connection.name
+        if await _transferred(delivery, one, connection, feed, one.seen, mark is None or mark.whole):
+            one.session, one.seen = connection.name, set()
             return
-    since_us = one.until_us
+    since_us, seen, one.seen = one.until_us, one.seen, set()
     if one.stray:
         stray, one.stray = one.stray, 0
         await discard(connection, [stray])
@@ -168,7 +167,9 @@ async def _transferred(
     except ua.UaStatusCodeError as error:
         log.info("%s, group %s: its subscription is not handed over: %s", *one.key, status_word(error.code))
         return False
-    if not result.StatusCode.is_good():
+    # The connection was lost before the answer came that the session, which goes on, has it already.
+    ours = connection.resumed and result.StatusCode.value == ua.StatusCodes.BadNothingToDo
+    if not ours and not result.StatusCode.is_good():
         log.info("%s, group %s: its subscription is gone: %s", *one.key, result.StatusCode.name)
         return False
     if not any(one.monitored) and not await one.learn(connection, whole_before):
