@@ -193,7 +193,7 @@ class Delivery:
         framer.to_refresh = False
         if frame is not None:
             future = await feed.put(frame)
-        one.sequence, one.until_us = message.sequence, framer.told_us(message)
+        one.sequence, one.until_us = message.sequence, framer.told_us(message, one.until_us)
         one.recent.append(message.sequence)
         self._pending.setdefault(one.key, deque()).append((message.sequence, one.until_us, place, future))
         if future is None:
@@ -283,7 +283,7 @@ class Delivery:
         one.tries = 0
         await self._between(feed, one, message)
         if message.keepalive:
-            one.until_us = self._framers[one.key].told_us(message)
+            one.until_us = self._framers[one.key].told_us(message, one.until_us)
             if not self._pending.get(one.key):
                 one.committed_us = one.until_us
                 self._quiet()

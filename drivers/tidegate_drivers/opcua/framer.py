@@ -78,10 +78,10 @@ class Framer:
         """What a process before took from the server's times."""
         self._skew_us = skew_us
 
-    def told_us(self, message: Message) -> int:
-        """Until when, at least, the server has told all that it had: gateway's µs UTC."""
-        now_us, published_us = self._clock.now_us(), message.notice.publish_us
-        return min(now_us, published_us - self._skew_us) if published_us else now_us
+    def told_us(self, message: Message, before_us: int) -> int:
+        """Until when, at least, the server has told all that it had: gateway's µs UTC, `before_us` if it can't say."""
+        stamp_us = message.notice.publish_us or message.stamp_us
+        return min(self._clock.now_us(), stamp_us - self._skew_us) if stamp_us else before_us
 
     def framed(
         self, message: Message, seen: Collection[tuple[int, int | str]] | None, since_us: int, again: bool = False
@@ -101,7 +101,8 @@ class Framer:
         self._note_all(told)
         if not told.count and not told.odd and not events:
             return None, gaps
-        skew_us = self._skew_us if again else self._skew(message.notice.publish_us, now)
+        stamp_us = message.stamp_us or message.notice.publish_us
+        skew_us = self._skew_us if again else self._skew(stamp_us, now)
         publish_us = message.notice.publish_us or now.wall_us
         return self._frame(told, message.body, publish_us, skew_us, now, seen, events=events), gaps
 

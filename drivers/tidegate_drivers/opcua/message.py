@@ -8,10 +8,15 @@ from asyncua import ua
 from asyncua.common.utils import Buffer
 from asyncua.ua.ua_binary import struct_to_binary
 
+from tidegate.model.frame import I64
 from tidegate_drivers.opcua import fallback
 from tidegate_drivers.opcua.event import EVENT_LIST, events_in
 from tidegate_drivers.opcua.notice import Notice
+from tidegate_drivers.opcua.plain import EPOCH_TICKS, TICKS_US
 from tidegate_drivers.opcua.wire import Datum
+
+# Bytes of a NodeId of encoding 1, which all types of responses have.
+FOUR_BYTE = 4
 
 
 @dataclass(slots=True)
@@ -19,7 +24,8 @@ class Message:
     """Of one subscription. A keep-alive holds nothing, and its number is that of the message to come.
 
     `body` are the bytes that the notice's odd values lie in; `events` lists of fields with their client handles;
-    `status` is set when the subscription itself changed.
+    `status` is set when the subscription itself changed; `stamp_us` is when the server sent the answer (its µs UTC, 0:
+    it was told again, or does not say).
     """
 
     subscription: int
@@ -28,6 +34,7 @@ class Message:
     body: bytes
     events: Sequence[tuple[int, tuple[Datum, ...]]] = ()
     status: int | None = None
+    stamp_us: int = 0
 
     @property
     def keepalive(self) -> bool:
@@ -41,7 +48,7 @@ def published(buffer: Any, kinds: bytes, fast: bool) -> Message:
     Raises ValueError when it can't be read.
     """
     notice = fallback.publish(buffer, kinds, fast)
-    made = Message(notice.subscription, notice.sequence, notice, buffer._data)
+    made = Message(notice.subscription, notice.sequence, notice, buffer._data, stamp_us=_stamp_us(buffer))
     events: list[tuple[int, tuple[Datum, ...]]] = []
     for other in notice.others:
         if other.kind == EVENT_LIST:
@@ -60,4 +67,15 @@ def republished(subscription: int, message: Any, kinds: bytes) -> Message:
     response.Parameters.SubscriptionId = subscription
     response.Parameters.MoreNotifications = False
     response.Parameters.NotificationMessage = message
-    return published(Buffer(struct_to_binary(response)), kinds, True)
+    made = published(Buffer(struct_to_binary(response)), kinds, True)
+    made.stamp_us = 0
+    return made
+
+
+def _stamp_us(buffer: Any) -> int:
+    """The time in a response's header, which follows its type (OPC 10000-4 §7.33)."""
+    data, at = buffer._data, buffer._cur_pos
+    if len(buffer) < FOUR_BYTE + I64.size or data[at] != 1:
+        return 0
+    ticks: int = I64.unpack_from(data, at + FOUR_BYTE)[0]
+    return max(0, (ticks - EPOCH_TICKS) // TICKS_US)

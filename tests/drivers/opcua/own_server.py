@@ -24,11 +24,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.drivers.opcua.own_counters import Counters, names_of
+from tests.drivers.opcua.own_faults import Faults
 from tests.drivers.opcua.own_things import Things
 from tests.drivers.opcua.peers import Wanted
 from tests.drivers.opcua.server_certificate import own_certificate
 
 URI = "urn:tidegate:test:{}"
+SHADOW = -1
 Command = Callable[[dict[str, Any]], Awaitable[dict[str, Any] | None]]
 
 
@@ -72,10 +74,22 @@ async def make(wanted: Wanted) -> tuple[Server, Counters, Things | None, dict[st
     indexes = {name: await server.register_namespace(URI.format(name)) for name in wanted.order}
     counters = Counters(server, indexes["counters"], wanted.log)
     await counters.make(names_of(wanted.counters), wanted.history)
+    if wanted.shadows:
+        await shadow(
+            server, [index for name, index in indexes.items() if name != "counters"], names_of(wanted.counters)
+        )
     things = Things(server, indexes["things"], indexes["types"]) if "things" in indexes else None
     if things is not None:
         await things.make()
     return server, counters, things, ever
+
+
+async def shadow(server: Server, indexes: list[int], names: list[str]) -> None:
+    """Nodes of the counters' names in other namespaces, which no client of the counters ought to read."""
+    for index in indexes:
+        for name in names:
+            node_id, browse_name = ua.NodeId(name, index), ua.QualifiedName(name, index)
+            await server.nodes.objects.add_variable(node_id, browse_name, SHADOW, ua.VariantType.Int32)
 
 
 async def _secure(server: Server, wanted: Wanted) -> None:
@@ -220,7 +234,7 @@ def commands(server: Server, counters: Counters, things: Things | None, ever: di
     return {
         "census": census, "start": start, "stop": stop, "step": step, "skew": skew, "namespaces": namespaces,
         "value": value, "set": put, "status": put, "event": event, "delete": delete, "add": add,
-        "disconnect": disconnect, "shutdown": shutdown, "crash": crash,
+        "disconnect": disconnect, "shutdown": shutdown, "crash": crash, **Faults(server).commands(),
     }  # fmt: skip
 
 
