@@ -177,6 +177,8 @@ class Delivery:
             self.count(one, "subscriptions made anew")
             one.stray, one.id = one.id, 0
             await begin(self, one, connection, feed, None)
+            # Requests from before are with the server still: what it answers to them comes to nobody.
+            one.fresh = False
 
     async def take_message(
         self, feed: Feed, one: Subscription, message: Message, seen: Seen | None = None, again: bool = False
@@ -193,8 +195,10 @@ class Delivery:
         framer.to_refresh = False
         if frame is not None:
             future = await feed.put(frame)
+            framer.lately.told(frame, framer.table)
         one.sequence, one.until_us = message.sequence, framer.told_us(message, one.until_us)
-        one.recent.append(message.sequence)
+        if again:
+            one.recent.append(message.sequence)
         self._pending.setdefault(one.key, deque()).append((message.sequence, one.until_us, place, future))
         if future is None:
             feed.heard(one.device.name)

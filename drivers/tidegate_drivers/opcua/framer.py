@@ -24,6 +24,7 @@ from tidegate.model.tag import TagTable
 from tidegate_drivers.opcua.columns import Columns
 from tidegate_drivers.opcua.event import QUEUE_OVERFLOW, REFRESH_REQUIRED, Event, event_of
 from tidegate_drivers.opcua.items import Item
+from tidegate_drivers.opcua.lately import Lately
 from tidegate_drivers.opcua.message import Message
 from tidegate_drivers.opcua.notice import Columns as Told
 from tidegate_drivers.opcua.notice import Odd, fill
@@ -60,6 +61,9 @@ class Framer:
         self.gone: set[int] = set()
         # Whether the server said that standing alarms have to be told again.
         self.to_refresh = False
+        self.lately = Lately()
+        # So many messages more may tell what was told last once more.
+        self.repeats = 0
         self._device = device
         self._items = items
         self._base = base
@@ -137,7 +141,8 @@ class Framer:
         dated = (
             told.source_us != EMPTY_SLOT if len(told.source_us) == 8 else 0 not in memoryview(told.source_us).cast("q")
         )
-        if dated and not (told.odd or skew_us or seen or events) and (which is None or _rising(tags)):
+        repeats = self.repeats > 0 and which is None
+        if dated and not (told.odd or skew_us or seen or events or repeats) and (which is None or _rising(tags)):
             return self._made(
                 told.count, tags, told.source_us, told.server_us, told.status, told.values, told.side, now
             )
@@ -146,6 +151,9 @@ class Framer:
         wide.date(default_us, skew_us)
         if seen:
             wide.leave_out(seen)
+        if repeats:
+            self.repeats -= 1
+            self.lately.leave_out(wide, self.table)
         self._put_events(wide, events, default_us, skew_us, seen or ())
         if which is not None:
             wide.sort()

@@ -39,7 +39,7 @@ TRIGGERS = {
     "value": ua.DataChangeTrigger.StatusValue,
     "timestamp": ua.DataChangeTrigger.StatusValueTimestamp,
 }
-# Numbers that are remembered as told: one of them that comes once more is the same message.
+# Numbers that are remembered as told again: one of them may still come by itself, and is the same message.
 RECENT = 64
 SERVER, GET_MONITORED_ITEMS = ua.NodeId(ua.ObjectIds.Server), ua.NodeId(ua.ObjectIds.Server_GetMonitoredItems)
 # In the place of a server's id of an item that is monitored, but whose id it can't say.

@@ -20,6 +20,7 @@ from tidegate.model.frame import Frame, place, unpack_value
 from tidegate.model.tag import Type
 from tidegate_drivers.opcua.connection import Connection
 from tidegate_drivers.opcua.event import ids
+from tidegate_drivers.opcua.framer import Framer
 from tidegate_drivers.opcua.marks import Mark
 from tidegate_drivers.opcua.sequence import after, ahead, newer
 from tidegate_drivers.opcua.subscription import Subscription
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 REPUBLISHED_MAX = 10_000
 # So often a subscription is taken over, or goes on, without having told anything; then it is made anew.
 TRIES_MAX = 3
+# In one of so many messages over a new connection some servers tell the last values once more.
+REPEATS = 3
 RUN_US = 2_000_000
 PAIR = Struct("<I")
 SLOT = 8
@@ -53,6 +56,7 @@ async def begin(delivery: "Delivery", one: Subscription, connection: Connection,
     if one.id:
         one.tries += 1
         one.fresh = False
+        delivery.framer(one).repeats = REPEATS
         if connection.resumed and one.session == connection.name:
             return
         if await _transferred(delivery, one, connection, feed, one.seen, mark is None or mark.whole):
@@ -83,7 +87,7 @@ async def _taken_up(delivery: "Delivery", one: Subscription, connection: Connect
     one.id, one.sequence, one.committed = mark.subscription, mark.sequence, mark.sequence
     one.started, one.made_for = mark.started, mark.items
     delivery.framer(one).believe(mark.skew_us)
-    return await committed(feed, one, mark)
+    return await committed(feed, one, mark, delivery.framer(one))
 
 
 async def _distrusted(one: Subscription, connection: Connection) -> None:
@@ -118,11 +122,13 @@ async def told_again(
     return whole
 
 
-async def committed(feed: Feed, one: Subscription, mark: Mark) -> Seen:
+async def committed(feed: Feed, one: Subscription, mark: Mark, framer: Framer) -> Seen:
     """All that the buffer took since a mark, which the server may tell again."""
     seen: Seen = set()
+    lately, table = framer.lately, framer.table
     async for frame in feed.committed(one.device.name, mark.epoch, mark.number):
         seen |= told(frame, one.events)
+        lately.told(frame, table)
     return seen
 
 
