@@ -1,7 +1,6 @@
 # cython: language_level=3, boundscheck=True, wraparound=False, cdivision=True
 """PublishResponse and ReadResponse into columns, compiled: see _notice_py.py, which is the specification."""
 
-from cpython.bytearray cimport PyByteArray_AS_STRING
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.list cimport PyList_GET_SIZE
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
@@ -118,21 +117,6 @@ def fill(bytes handles not None, bytes table not None):
             raise ValueError("a handle is not in the table")
         memcpy(PyBytes_AS_STRING(out) + at, PyBytes_AS_STRING(table) + <Py_ssize_t>handle * 4, 4)
     return out
-
-
-def note(bytearray last not None, bytes tags not None, bytes items not None):
-    """In a column of 8 bytes a tag, put the item of each of some tags (u32); see _notice_py.py."""
-    cdef Py_ssize_t size = PyBytes_GET_SIZE(tags), span = PyBytes_GET_SIZE(items), room = len(last), at
-    cdef Py_ssize_t step = 0 if span == 8 else 2
-    cdef uint32_t tag
-    cdef char* column = PyByteArray_AS_STRING(last)
-    if size % 4 or room % 8 or (span != 8 and span != 2 * size):
-        raise ValueError("columns of u32 have 4 bytes an item, the others 8")
-    for at in range(0, size, 4):
-        tag = u32(<const uint8_t*>PyBytes_AS_STRING(tags) + at)
-        if <Py_ssize_t>tag * 8 >= room:
-            raise ValueError("a tag has no place")
-        memcpy(column + <Py_ssize_t>tag * 8, PyBytes_AS_STRING(items) + step * at, 8)
 
 
 cdef tuple begin(bytes body, Py_ssize_t at, uint32_t wanted):

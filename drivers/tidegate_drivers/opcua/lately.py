@@ -3,10 +3,17 @@
 Seen of servers built with node-opcua: they send the last value of every item again when a session goes on.
 """
 
+from typing import TYPE_CHECKING
+
 from tidegate.model.frame import I64, U32, Frame
 from tidegate.model.tag import TagTable, Type
-from tidegate_drivers.opcua.notice import note
+from tidegate.twins import choose
 from tidegate_drivers.opcua.wide import SLOT, Wide
+
+if TYPE_CHECKING:
+    from tidegate_drivers.opcua import _lately_py as twin
+else:
+    twin = choose("tidegate_drivers.opcua._lately")
 
 GOOD = bytes(4)
 
@@ -24,8 +31,8 @@ class Lately:
         for column in (self._times, self._values):
             column.extend(bytes(max(0, room - len(column))))
         rows = frame.tags * frame.count if len(frame.tags) == U32.size else frame.tags
-        note(self._times, rows, frame.source_us)
-        note(self._values, rows, frame.values)
+        twin.note(self._times, rows, frame.source_us)
+        twin.note(self._values, rows, frame.values)
         if frame.status != GOOD:
             tags, status = memoryview(frame.tags).cast("I"), memoryview(frame.status).cast("I")
             for at in range(frame.count):

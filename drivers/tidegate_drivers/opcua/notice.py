@@ -18,8 +18,6 @@ else:
 
 # fill(handles, table): see _notice_py.py.
 fill = twin.fill
-# note(last, tags, items): see _notice_py.py.
-note = twin.note
 
 
 @dataclass(frozen=True, slots=True)
