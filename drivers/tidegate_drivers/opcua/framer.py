@@ -105,7 +105,7 @@ class Framer:
         self._note_all(told)
         if not told.count and not told.odd and not events:
             return None, gaps
-        stamp_us = message.stamp_us or message.notice.publish_us
+        stamp_us = message.notice.publish_us or message.stamp_us
         skew_us = self._skew_us if again else self._skew(stamp_us, now)
         publish_us = message.notice.publish_us or now.wall_us
         return self._frame(told, message.body, publish_us, skew_us, now, seen, events=events), gaps

@@ -35,7 +35,7 @@ REPUBLISHED_MAX = 10_000
 TRIES_MAX = 3
 # In one of so many messages over a new connection some servers tell the last values once more.
 REPEATS = 3
-RUN_US = 2_000_000
+RUN_US = 1_000_000
 PAIR = Struct("<I")
 SLOT = 8
 
