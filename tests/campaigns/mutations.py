@@ -21,6 +21,7 @@ from pathlib import Path
 from demo.child import ROOT, python
 from tests.campaigns.mutations_line import SHARED_LINES
 from tests.campaigns.mutations_locks import LOCKS
+from tests.campaigns.mutations_opcua_faults import OPCUA_FAULTS
 from tests.campaigns.mutations_opcua_types import OPCUA_TYPES
 from tests.campaigns.mutations_plans import PLANS
 from tests.campaigns.mutations_surveys import SURVEYS
@@ -135,7 +136,7 @@ def failing(said: str) -> list[str]:
 def chosen(wanted: Sequence[str]) -> list[tuple[int, Mutation]]:
     """Mutations by number (from 1) or by words of their name; all of them when nothing is wanted."""
     table = (
-        *MUTATIONS, *PLANS, *TRANSPORTS, *LOCKS, *SURVEYS, *TYPES, *SHARED_LINES, *WRITES, *OPCUA_TYPES,
+        *MUTATIONS, *PLANS, *TRANSPORTS, *LOCKS, *SURVEYS, *TYPES, *SHARED_LINES, *WRITES, *OPCUA_FAULTS, *OPCUA_TYPES,
     )  # fmt: skip
     numbered = list(enumerate(table, 1))
     if not wanted:

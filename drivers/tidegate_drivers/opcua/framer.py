@@ -39,6 +39,8 @@ EMPTY_SLOT = bytes(8)
 # A server's clock was believed to be off by so much, and is now by so much more or less: it was stepped.
 STEP_US = 1_000_000
 GAP_TAGS_MAX = 64
+# For so long over a new connection servers tell last values once more, behind what they kept meanwhile.
+REPEATS_US = 10_000_000
 # Of a StatusCode without its bits of information.
 CODE = 0xFFFF0000
 # What a monitored node that is deleted is told with: node-opcua says the second.
@@ -62,8 +64,8 @@ class Framer:
         # Whether the server said that standing alarms have to be told again.
         self.to_refresh = False
         self.lately = Lately()
-        # So many messages more may tell what was told last once more.
-        self.repeats = 0
+        # Until then, monotonic µs, what was told last may be told once more.
+        self._repeats_until_us = 0
         self._device = device
         self._items = items
         self._base = base
@@ -77,6 +79,10 @@ class Framer:
     def skew_us(self) -> int:
         """What is taken from the server's times now."""
         return self._skew_us
+
+    def expect_repeats(self) -> None:
+        """It goes on over a new connection."""
+        self._repeats_until_us = self._clock.mono_us() + REPEATS_US
 
     def believe(self, skew_us: int) -> None:
         """What a process before took from the server's times."""
@@ -141,7 +147,7 @@ class Framer:
         dated = (
             told.source_us != EMPTY_SLOT if len(told.source_us) == 8 else 0 not in memoryview(told.source_us).cast("q")
         )
-        repeats = self.repeats > 0 and which is None
+        repeats = which is None and now.mono_us < self._repeats_until_us
         if dated and not (told.odd or skew_us or seen or events or repeats) and (which is None or _rising(tags)):
             return self._made(
                 told.count, tags, told.source_us, told.server_us, told.status, told.values, told.side, now
@@ -152,7 +158,6 @@ class Framer:
         if seen:
             wide.leave_out(seen)
         if repeats:
-            self.repeats -= 1
             self.lately.leave_out(wide, self.table)
         self._put_events(wide, events, default_us, skew_us, seen or ())
         if which is not None:

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 REPUBLISHED_MAX = 10_000
 # So often a subscription is taken over, or goes on, without having told anything; then it is made anew.
 TRIES_MAX = 3
-# In one of so many messages over a new connection some servers tell the last values once more.
-REPEATS = 3
 RUN_US = 1_000_000
 PAIR = Struct("<I")
 SLOT = 8
@@ -56,7 +54,7 @@ async def begin(delivery: "Delivery", one: Subscription, connection: Connection,
     if one.id:
         one.tries += 1
         one.fresh = False
-        delivery.framer(one).repeats = REPEATS
+        delivery.framer(one).expect_repeats()
         if connection.resumed and one.session == connection.name:
             return
         if await _transferred(delivery, one, connection, feed, one.seen, mark is None or mark.whole):

@@ -52,7 +52,8 @@ class Wanted:
     `pki` holds its own certificate and key, made at the first start. `trusted` and `users_trusted` are paths of
     certificates, or "auto" for whoever comes. `log` gets a line a change of a counter: name, value, source time in µs.
     The first `history` counters keep their history. With `shadows` asyncua's server has nodes of the counters' names in
-    the other namespaces too, all -1. `names` are added to the server's certificate.
+    the other namespaces too, all -1. `names` are added to the server's certificate. A channel's token of node-opcua
+    lives `channel_ms`.
     """
 
     pki: str
@@ -77,6 +78,7 @@ class Wanted:
     items_max: int = 200_000
     operation_limits: Mapping[str, int] = field(default_factory=dict)
     shadows: bool = False
+    channel_ms: int = 600_000
 
 
 class Peer:

@@ -51,6 +51,7 @@ async function make() {
         allowAnonymous: wanted.anonymous,
         userManager: { isValidUser: (user, password) => wanted.users[user] === password },
         maxConnectionsPerEndpoint: 200,
+        defaultSecureTokenLifetime: wanted.channel_ms,
         isAuditing: false,
         serverCapabilities: {
             maxSessions: wanted.sessions_max,
